@@ -100,9 +100,7 @@ class PrincipalArn:
         if arn.partition not in PARTITIONS:
             raise InvalidArnError(f"unknown AWS partition {arn.partition!r} in {text!r}")
         if arn.region or not _ACCOUNT.fullmatch(arn.account):
-            raise InvalidArnError(
-                f"{text!r} does not name a principal: it needs no region and a 12-digit account"
-            )
+            raise InvalidArnError(f"{text!r} does not name a principal: it needs no region and a 12-digit account")
         kind, *rest = arn.resource.split("/")
         if arn.service == "iam" and arn.resource == "root":
             return cls(PrincipalKind.ROOT, arn.partition, arn.account, "/", "root")
