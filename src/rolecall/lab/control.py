@@ -1,0 +1,111 @@
+"""A lab seen from outside: started as a process of its own, asked how it is, stopped, reset."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from rolecall.lab.home import LabError, LabHome, LabSettings, RunningLab
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 15.0
+
+
+def settle(
+    home: LabHome, *, accounts: Iterable[str] = (), region: str | None = None, port: int | None = None
+) -> LabSettings:
+    """The settings to start with: what the lab has, changed by what was asked for, saved.
+
+    Accounts are added, never taken away: an account holds state. The first account of a lab stays the first.
+    """
+    home.create()
+    asked = tuple(dict.fromkeys(accounts))
+    settings = home.settings() if home.exists() else LabSettings(asked or LabSettings().accounts)
+    settings = replace(
+        settings,
+        accounts=tuple(dict.fromkeys((*settings.accounts, *asked))),
+        region=region or settings.region,
+        port=settings.port if port is None else port,
+    )
+    home.save_settings(settings)
+    return settings
+
+
+def start_detached(home: LabHome) -> RunningLab:
+    """Start the lab's process and return once it answers; :class:`LabError` with its own words where it does not."""
+    reading, writing = os.pipe()
+    with open(home.log, "ab") as log:
+        process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
+            [sys.executable, "-m", "rolecall.lab.serve", "--home", str(home.folder), "--ready-fd", str(writing)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+            start_new_session=True,
+            cwd="/",
+        )
+    os.close(writing)
+    try:
+        said = _read_line(reading, time.monotonic() + START_TIMEOUT)
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        os.close(reading)
+    if said.startswith("ready "):
+        return RunningLab(process.pid, said.removeprefix("ready ").strip())
+    process.terminate()
+    raise LabError(
+        said.removeprefix("failed ").strip() or "the lab did not start",
+        where=str(home.folder),
+        advice=f"its log: {home.log}",
+    )
+
+
+def stop(home: LabHome) -> bool:
+    """Stop the lab's process and wait until it is gone; whether there was one."""
+    running = home.running()
+    if running is None:
+        if home.is_held():
+            raise LabError("the lab is starting or stopping", where=str(home.folder), advice="try again in a second")
+        return False
+    os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT
+    while home.is_held():
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"process {running.pid} has not stopped after {STOP_TIMEOUT:.0f} s",
+                where=str(home.folder),
+                advice=f"its log: {home.log}",
+            )
+        time.sleep(0.02)
+    return True
+
+
+def require_running(home: LabHome) -> RunningLab:
+    """The process that serves the lab; :class:`LabError` where none does."""
+    running = home.running()
+    if running is None:
+        raise LabError(
+            "the lab is not running" if home.exists() else "there is no lab here",
+            where=str(home.folder),
+            advice="start it: rolecall lab up --detach",
+        )
+    return running
+
+
+def _read_line(descriptor: int, deadline: float) -> str:
+    data = b""
+    while not data.endswith(b"\n"):
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        chunk = os.read(descriptor, 4096) if readable else b""
+        if not chunk:
+            break
+        data += chunk
+    return data.decode(errors="replace")

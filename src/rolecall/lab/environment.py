@@ -1,0 +1,153 @@
+"""What the lab puts in a person's hands: the AWS CLI files of its HOME, and the variables that point there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rolecall.lab.home import ADMINISTRATOR, LabError, LabHome, LabSettings, write_private
+
+# Variables of the person's own that would win over the lab's profile or point the tools somewhere else.
+# AWS CLI user guide, "Configuration settings and precedence": environment variables beat profiles.
+_OVERRIDING = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_CA_BUNDLE",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_ENDPOINT_URL_EKS",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "KUBECONFIG",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AdministratorKey:
+    """An access key of an account's administrator in the lab."""
+
+    account: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+def profile_name(settings: LabSettings, account: str) -> str:
+    """The AWS CLI profile of an account's administrator: ``lab-admin``, ``lab-admin-ACCOUNT`` for further accounts."""
+    return ADMINISTRATOR if account == settings.accounts[0] else f"{ADMINISTRATOR}-{account}"
+
+
+def write_profiles(home: LabHome, settings: LabSettings, keys: Mapping[str, AdministratorKey]) -> None:
+    """Append the administrators' profiles to the lab's AWS CLI files; what a person wrote there stays untouched."""
+    _append_sections(
+        home.user_home / ".aws" / "credentials",
+        {
+            profile_name(settings, account): (
+                f"aws_access_key_id = {key.access_key_id}\naws_secret_access_key = {key.secret_access_key}\n"
+            )
+            for account, key in keys.items()
+        },
+    )
+    _append_sections(
+        home.user_home / ".aws" / "config",
+        {
+            f"profile {profile_name(settings, account)}": f"region = {settings.region}\noutput = json\n"
+            for account in keys
+        },
+    )
+
+
+def file_variables(home: LabHome, settings: LabSettings, endpoint: str) -> dict[str, str]:
+    """The variables that point AWS CLI and kubectl at the lab's own files."""
+    aws = home.user_home / ".aws"
+    return {
+        "AWS_CONFIG_FILE": str(aws / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(aws / "credentials"),
+        "KUBECONFIG": str(home.user_home / ".kube" / "config"),
+        **_endpoint_variables(settings, endpoint),
+        "AWS_PROFILE": ADMINISTRATOR,
+    }
+
+
+def key_variables(home: LabHome, settings: LabSettings, endpoint: str) -> dict[str, str]:
+    """The variables that give a program the administrator's key itself."""
+    key = administrator_key(home, settings)
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": settings.region,
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+    }
+
+
+def shell_environment(
+    home: LabHome, settings: LabSettings, endpoint: str, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of ``lab shell``: the person's own, with HOME, endpoint, region and profile replaced."""
+    environment = {name: value for name, value in environ.items() if name not in _OVERRIDING}
+    environment |= _endpoint_variables(settings, endpoint)
+    environment |= {
+        "HOME": str(home.user_home),
+        "AWS_PROFILE": ADMINISTRATOR,
+        "ROLECALL_LAB_HOME": str(home.folder),
+        "no_proxy": _with_loopback(environ.get("no_proxy", "")),
+        "NO_PROXY": _with_loopback(environ.get("NO_PROXY", "")),
+    }
+    # pyenv's shims look below HOME unless told otherwise; without this an `aws` behind a shim would not start.
+    if (pyenv := Path(os.path.expanduser("~/.pyenv"))).is_dir():
+        environment.setdefault("PYENV_ROOT", str(pyenv))
+    return environment
+
+
+def overriding_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables of ``environ`` that beat what ``lab env`` exports, so that the lab's profile would not be used."""
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+    endpoints = ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_EKS")
+    return [name for name in (*keys, *endpoints) if environ.get(name)]
+
+
+def administrator_key(home: LabHome, settings: LabSettings) -> AdministratorKey:
+    """The key of the lab's administrator, as its profile in the lab's credentials file holds it."""
+    import configparser
+
+    file = home.user_home / ".aws" / "credentials"
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(file)
+        section = parser[ADMINISTRATOR]
+        return AdministratorKey(settings.accounts[0], section["aws_access_key_id"], section["aws_secret_access_key"])
+    except (configparser.Error, KeyError) as error:
+        raise LabError(
+            f"has no usable profile {ADMINISTRATOR}: {error}",
+            where=str(file),
+            advice="make it anew: rolecall lab reset",
+        ) from error
+
+
+def _endpoint_variables(settings: LabSettings, endpoint: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+    }
+
+
+def _append_sections(path: Path, sections: Mapping[str, str]) -> None:
+    text = path.read_text() if path.exists() else ""
+    for name, body in sections.items():
+        if f"[{name}]" not in text:
+            text += f"{chr(10) if text else ''}[{name}]\n{body}"
+    write_private(path, text)
+
+
+def _with_loopback(value: str) -> str:
+    return ",".join([*filter(None, [value]), "127.0.0.1", "localhost"])
