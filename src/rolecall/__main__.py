@@ -1,0 +1,5 @@
+"""``python -m rolecall``."""
+
+from rolecall.cli.main import main
+
+main()

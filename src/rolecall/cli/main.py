@@ -1,0 +1,52 @@
+"""The command ``rolecall``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import rolecall
+from rolecall.cli import lab
+from rolecall.cli.output import fail
+from rolecall.errors import RolecallError
+
+app = typer.Typer(
+    name="rolecall",
+    help="Give people access to Kubernetes clusters through AWS IAM roles, take it away, prove who can get in.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(lab.app, name="lab")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rolecall {rolecall.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+def main() -> None:
+    """Run the command line; an error that a person is meant to read ends it without a traceback."""
+    try:
+        app()
+    except RolecallError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # The reader went away (`| head`): that is its right, and no error of ours.
+        sys.stderr.close()
+        raise SystemExit(0) from None
