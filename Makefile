@@ -26,7 +26,7 @@ tour: $(VENV)/.product
 	@$(BIN)/rolecall lab tour
 
 tools: $(VENV)/.development
-	@$(BIN)/python scripts/tools.py
+	@if [ -f scripts/tools.py ]; then $(BIN)/python scripts/tools.py; fi
 
 check: $(VENV)/.development
 	$(BIN)/ruff format --check .

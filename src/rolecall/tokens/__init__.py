@@ -1,0 +1,1 @@
+"""EKS bearer tokens: mint them, and check them before anybody is asked."""

@@ -1,0 +1,55 @@
+"""Which hosts are STS: the only ones a token's URL may name.
+
+Sources: aws-iam-authenticator v0.7 ``pkg/token/token.go`` (``verifyHost`` and the partitions' STS endpoints); AWS
+General Reference, "AWS STS endpoints and quotas".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rolecall.arn import PARTITIONS
+
+_REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+){1,3}-[0-9]{1,2}")
+# AWS General Reference: dual-stack endpoints live under their own suffixes.
+_DUAL_STACK_SUFFIX = {"aws": "api.aws", "aws-us-gov": "api.aws", "aws-cn": "api.amazonwebservices.com.cn"}
+
+
+@dataclass(frozen=True, slots=True)
+class StsHosts:
+    """The STS hosts that a verifier accepts.
+
+    :param partition: the verifier's partition; its regional, FIPS and dual-stack hosts are accepted.
+    :param own: further hosts with their port, such as a lab's ``127.0.0.1:4566``, reached by plain HTTP. A production
+        verifier has none: whoever could name a host of their own would be whoever they like.
+    """
+
+    partition: str = "aws"
+    own: frozenset[str] = frozenset()
+
+    def allows(self, host: str, scheme: str) -> bool:
+        """Whether a token may be a call to ``host`` (as in the URL, with a port where one is given)."""
+        if host in self.own:
+            return scheme in ("http", "https")
+        return scheme == "https" and self._is_aws(host)
+
+    def _is_aws(self, host: str) -> bool:
+        partition = PARTITIONS[self.partition]
+        if self.partition == "aws" and host == "sts.amazonaws.com":
+            return True
+        for suffix in (partition.dns_suffix, _DUAL_STACK_SUFFIX.get(self.partition, "")):
+            if not suffix or not host.endswith(f".{suffix}"):
+                continue
+            service, _, region = host.removesuffix(f".{suffix}").partition(".")
+            if service in ("sts", "sts-fips"):
+                return bool(_REGION.fullmatch(region) and partition.region_pattern.fullmatch(region))
+        return False
+
+
+def regional_endpoint(region: str) -> str:
+    """The URL of a region's STS, without a trailing slash: ``https://sts.eu-west-2.amazonaws.com``."""
+    for partition in PARTITIONS.values():
+        if partition.region_pattern.fullmatch(region):
+            return f"https://sts.{region}.{partition.dns_suffix}"
+    raise ValueError(f"{region!r} is not an AWS region")
