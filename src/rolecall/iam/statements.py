@@ -118,9 +118,6 @@ def _excepted(statement: Statement, principal: Principal, ids: Mapping[str, str]
     if has_boundary:
         return False
     names = {principal.arn, principal.principal_arn}
-    return (
-        (Grant.ACCOUNT in grants
-        and names <= set(listed.aws))
-        or (principal.kind is PrincipalKind.ROOT
-        and bool(grants - {Grant.NONE}))
+    return (Grant.ACCOUNT in grants and names <= set(listed.aws)) or (
+        principal.kind is PrincipalKind.ROOT and bool(grants - {Grant.NONE})
     )
