@@ -1,0 +1,96 @@
+"""The EKS access policies as rules, and how they authorise.
+
+EKS keys them on the principal id, not on the username, so impersonation does not reach them. Source: EKS user guide,
+"Review access policy permissions" and "Associate access policies with access entries"; the reason's text from an
+audit event of a real cluster. Policies for service-linked roles grant nothing here: their rules are for controllers,
+which the lab has none of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rolecall.rbac.roles import ADMIN_RULES, EDIT_RULES, READ, VIEW_RULES, rule
+from rolecall.rbac.rules import Attributes, PolicyRule, RbacDecision
+
+_ALL = PolicyRule(("*",), ("*",), ("*",))
+_ALL_PATHS = PolicyRule(("*",), non_resource_urls=("*",))
+_EDIT = (*VIEW_RULES, *EDIT_RULES)
+
+ACCESS_POLICIES: Mapping[str, tuple[PolicyRule, ...]] = {
+    "AmazonEKSClusterAdminPolicy": (_ALL, _ALL_PATHS),
+    "AmazonEKSAdminViewPolicy": (rule(READ, ["*"], ["*"]),),
+    "AmazonEKSAdminPolicy": (*_EDIT, *ADMIN_RULES),
+    "AmazonEKSEditPolicy": _EDIT,
+    "AmazonEKSViewPolicy": VIEW_RULES,
+    "AmazonEKSSecretReaderPolicy": (rule(READ, [""], ["secrets"]),),
+    "AmazonAIOpsAssistantPolicy": (),
+    "AmazonARCRegionSwitchScalingPolicy": (),
+    "AmazonEKSAutoNodePolicy": (),
+    "AmazonEKSBlockStorageClusterPolicy": (),
+    "AmazonEKSBlockStoragePolicy": (),
+    "AmazonEKSClusterInsightsPolicy": (),
+    "AmazonEKSComputeClusterPolicy": (),
+    "AmazonEKSComputePolicy": (),
+    "AmazonEKSHybridPolicy": (),
+    "AmazonEKSLoadBalancingClusterPolicy": (),
+    "AmazonEKSLoadBalancingPolicy": (),
+    "AmazonEKSNetworkingClusterPolicy": (),
+    "AmazonEKSNetworkingPolicy": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAssociation:
+    """An access policy of a principal.
+
+    :param namespaces: patterns such as ``dev-*``; empty for the whole cluster.
+    """
+
+    principal_arn: str
+    policy_arn: str
+    namespaces: tuple[str, ...] = ()
+
+
+def authorize_access_policies(
+    request: Attributes, principal_id: str, associations: Iterable[PolicyAssociation]
+) -> RbacDecision:
+    """Allow where any associated policy allows within its scope."""
+    for association in associations:
+        rules = ACCESS_POLICIES.get(association.policy_arn.rpartition("/")[2], ())
+        if _in_scope(association, request) and any(one.allows(request) for one in rules):
+            name = f"{association.principal_arn}+{association.policy_arn}"
+            kind = "RoleBinding" if association.namespaces else "ClusterRoleBinding"
+            return RbacDecision(
+                True,
+                f'EKS Access Policy: allowed by {kind} "{name}" of ClusterRole "{association.policy_arn}" '
+                f'to User "{principal_id}"',
+            )
+    return RbacDecision(False)
+
+
+def _in_scope(association: PolicyAssociation, request: Attributes) -> bool:
+    if not association.namespaces:
+        return True
+    namespace = request.namespace
+    return bool(namespace) and any(_namespace_matches(pattern, namespace) for pattern in association.namespaces)
+
+
+@lru_cache(maxsize=4096)
+def _namespace_matches(pattern: str, namespace: str) -> bool:
+    head, *rest = pattern.split("*")
+    if not rest:
+        return pattern == namespace
+    *middle, tail = rest
+    end = len(namespace) - len(tail)
+    if end < len(head) or not namespace.startswith(head) or not namespace.endswith(tail):
+        return False
+    position = len(head)
+    for chunk in middle:
+        found = namespace.find(chunk, position, end)
+        if found < 0:
+            return False
+        position = found + len(chunk)
+    return True
