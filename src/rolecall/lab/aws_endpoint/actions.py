@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from rolecall.iam.compiled import CompiledPolicies
 from rolecall.iam.principals import Principal
 from rolecall.lab.aws_endpoint.ids import Ids
 from rolecall.lab.aws_endpoint.store import Store
@@ -38,6 +39,9 @@ class ClusterBackend(Protocol):
 
     def tear_down(self, cluster_id: str) -> None: ...
 
+    def signing_keys(self, issuer: str) -> Mapping[str, Any] | None:
+        """The JSON Web Key Set of a cluster's service account issuer, ``None`` where no cluster of the lab has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -45,6 +49,7 @@ class Call:
 
     :param account: the caller's account, which every action works in.
     :param now: UTC, aware.
+    :param policies: the policies on a caller's side, ready for decisions.
     """
 
     store: Store
@@ -55,6 +60,7 @@ class Call:
     now: datetime
     ids: Ids
     clusters: ClusterBackend
+    policies: Callable[[Principal], CompiledPolicies]
     source_ip: str = ""
     user_agent: str = ""
     request_id: str = ""
@@ -78,7 +84,10 @@ class Action:
     run: Callable[[Call, Params], Result | None]
     permissions: Callable[[Call, Params], Iterable[Permission]]
     authenticated: bool = True
+    writes: bool = True
 
+
+_READING = ("Get", "List", "Describe", "Simulate", "Decode")
 
 ACTIONS: dict[tuple[str, str], Action] = {}
 
@@ -93,6 +102,7 @@ def action(
     permission: str = "",
     authorize: bool = True,
     authenticated: bool = True,
+    writes: bool | None = None,
 ) -> Callable[[Callable[[Call, Params], Result | None]], Callable[[Call, Params], Result | None]]:
     """Register a function as an operation.
 
@@ -102,6 +112,7 @@ def action(
     :param permission: the IAM action where it is not ``service:operation``.
     :param authorize: ``False`` for an operation that needs no permission or decides for itself.
     :param authenticated: ``False`` for an operation that is called without a signature.
+    :param writes: whether it changes state; by its name where left out.
     """
 
     def permissions(call: Call, params: Params) -> Iterable[Permission]:
@@ -115,7 +126,14 @@ def action(
             yield from also(call, params)
 
     def register(run: Callable[[Call, Params], Result | None]) -> Callable[[Call, Params], Result | None]:
-        ACTIONS[service, operation] = Action(service, operation, run, permissions, authenticated)
+        ACTIONS[service, operation] = Action(
+            service,
+            operation,
+            run,
+            permissions,
+            authenticated,
+            not operation.startswith(_READING) if writes is None else writes,
+        )
         return run
 
     return register

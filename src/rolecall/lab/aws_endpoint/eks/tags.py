@@ -1,0 +1,56 @@
+"""Tags of clusters, access entries and identity provider configs. Source: EKS API reference, TagResource."""
+
+from __future__ import annotations
+
+from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Result, action
+from rolecall.lab.aws_endpoint.eks import records
+from rolecall.lab.aws_endpoint.iam import directory
+
+MAX_TAGS = 50
+
+
+def _resource(call: Call, params: Params) -> str:
+    return str(params["resourceArn"])
+
+
+def _request_tags(call: Call, params: Params) -> Context:
+    tags = params.get("tags") or {}
+    keys = tuple(tags) or tuple(params.get("tagKeys") or ())
+    found = {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
+    return found | ({"aws:tagkeys": keys} if keys else {})
+
+
+@action("eks", "TagResource", resource=_resource, context=_request_tags)
+def tag_resource(call: Call, params: Params) -> Result:
+    owner = _owner(call, params["resourceArn"])
+    for key, value in params["tags"].items():
+        call.store.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (owner, key, value))
+    if len(directory.tags_of(call.store, owner)) > MAX_TAGS:
+        raise AwsError("BadRequestException", f"The maximum number of tags is {MAX_TAGS}.", 400)
+    return {}
+
+
+@action("eks", "UntagResource", resource=_resource, context=_request_tags)
+def untag_resource(call: Call, params: Params) -> Result:
+    owner = _owner(call, params["resourceArn"])
+    for key in params["tagKeys"]:
+        call.store.execute("DELETE FROM tags WHERE owner = ? AND key = ?", (owner, key))
+    return {}
+
+
+@action("eks", "ListTagsForResource", resource=_resource)
+def list_tags_for_resource(call: Call, params: Params) -> Result:
+    return {"tags": directory.tags_of(call.store, _owner(call, params["resourceArn"]))}
+
+
+def _owner(call: Call, arn: str) -> str:
+    """What a resource's tags are kept under: a cluster's id, else the ARN itself."""
+    prefix = f"arn:{call.partition}:eks:{call.region}:{call.account}:"
+    kind, _, rest = arn.removeprefix(prefix).partition("/")
+    if arn.startswith(prefix):
+        if kind == "cluster" and (cluster := records.find(call, rest)) is not None:
+            return str(cluster["id"])
+        for table in ("access_entries", "identity_providers"):
+            if call.store.one(f"SELECT 1 FROM {table} WHERE arn = ?", (arn,)) is not None:  # noqa: S608 -- constants
+                return arn
+    raise AwsError("NotFoundException", f"The specified resource could not be found: {arn[:200]}", 404)

@@ -1,0 +1,52 @@
+"""Permissions boundaries of users and roles. Source: IAM API reference, PutUserPermissionsBoundary."""
+
+from __future__ import annotations
+
+from sqlite3 import Row
+
+from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Result, action
+from rolecall.lab.aws_endpoint.iam import directory
+from rolecall.lab.aws_endpoint.iam.owners import ROLE, USER, Owner
+
+
+def boundary_of(owner: Row) -> dict[str, str] | None:
+    """The ``AttachedPermissionsBoundary`` shape, or ``None`` where there is no boundary."""
+    arn = owner["boundary"]
+    return {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn} if arn else None
+
+
+def check_boundary(call: Call, arn: str | None) -> None:
+    """``NoSuchEntity`` where a boundary names no policy."""
+    if arn is not None and directory.policy_document(call.store, arn) is None:
+        raise AwsError("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
+
+
+def _register(owner: Owner) -> None:
+    def context(call: Call, params: Params) -> Context:
+        boundary = params.get("PermissionsBoundary")
+        found = dict(owner.tags(call, params))
+        return found | ({"iam:permissionsboundary": (boundary,)} if boundary else {})
+
+    @action("iam", f"Put{owner.kind}PermissionsBoundary", resource=owner.resource, context=context)
+    def put(call: Call, params: Params) -> Result:
+        found = owner.get(call, params[owner.parameter])
+        check_boundary(call, params["PermissionsBoundary"])
+        _set(call, owner, found, params["PermissionsBoundary"])
+        return {}
+
+    @action("iam", f"Delete{owner.kind}PermissionsBoundary", resource=owner.resource, context=owner.tags)
+    def delete(call: Call, params: Params) -> Result:
+        found = owner.get(call, params[owner.parameter])
+        if not found["boundary"]:
+            name = params[owner.parameter]
+            raise AwsError("NoSuchEntity", f"{owner.kind} {name} does not have a permissions boundary attached.", 404)
+        _set(call, owner, found, None)
+        return {}
+
+
+def _set(call: Call, owner: Owner, found: Row, arn: str | None) -> None:
+    call.store.execute(f"UPDATE {owner.table} SET boundary = ? WHERE id = ?", (arn, found["id"]))  # noqa: S608
+
+
+for _owner in (USER, ROLE):
+    _register(_owner)

@@ -1,0 +1,150 @@
+"""Users, roles and groups: what the operations that exist three times share.
+
+Texts of errors as AWS words them (recorded by users and tools; not compared with live AWS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from sqlite3 import Row
+
+from rolecall.arn import PrincipalKind
+from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, parse_policy
+from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params
+from rolecall.lab.aws_endpoint.iam import directory
+
+MAX_TAGS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A kind of thing that has policies.
+
+    :param kind: ``User``, ``Role`` or ``Group``, as in the names of operations and parameters.
+    """
+
+    kind: str
+    find: Callable[..., Row | None]
+    arn: Callable[[str, Row], str]
+
+    @property
+    def parameter(self) -> str:
+        return f"{self.kind}Name"
+
+    @property
+    def table(self) -> str:
+        return f"{self.kind.lower()}s"
+
+    def get(self, call: Call, name: str) -> Row:
+        """The one with this name; ``NoSuchEntity`` where there is none."""
+        found = self.find(call.store, call.account, name)
+        if found is None:
+            raise AwsError("NoSuchEntity", f"The {self.kind.lower()} with name {name} cannot be found.", 404)
+        return found
+
+    def resource(self, call: Call, params: Params) -> str:
+        """The ARN that permission is needed on; a name that is not there has the path ``/``."""
+        name = params.get(self.parameter) or call.caller.name
+        found = self.find(call.store, call.account, name)
+        if found is not None:
+            return self.arn(call.partition, found)
+        return new_arn(call, self.kind.lower(), params.get("Path", "/"), name)
+
+    def tags(self, call: Call, params: Params) -> Context:
+        """``aws:ResourceTag`` and ``iam:ResourceTag`` of an existing one."""
+        found = self.find(call.store, call.account, params.get(self.parameter) or call.caller.name)
+        return resource_tags(directory.tags_of(call.store, found["id"])) if found is not None else {}
+
+
+USER = Owner("User", directory.user_named, directory.user_arn)
+ROLE = Owner("Role", directory.role_named, directory.role_arn)
+GROUP = Owner("Group", directory.group_named, directory.group_arn)
+OWNERS = (USER, ROLE, GROUP)
+
+
+def new_arn(call: Call, kind: str, path: str, name: str) -> str:
+    return f"arn:{call.partition}:iam::{call.account}:{kind}{path}{name}"
+
+
+def the_user(call: Call, params: Params) -> Row:
+    """The user that is named, or the caller where none is."""
+    name = params.get("UserName")
+    if name is None:
+        if call.caller.kind is not PrincipalKind.USER:
+            raise AwsError("ValidationError", "Must specify userName when calling with non-User credentials", 400)
+        name = call.caller.name
+    return USER.get(call, name)
+
+
+def refuse_taken(call: Call, owner: Owner, name: str) -> None:
+    """Names are unique without regard to case (IAM user guide, "IAM identifiers")."""
+    taken = call.store.one(
+        f"SELECT 1 FROM {owner.table} WHERE account = ? AND name = ? COLLATE NOCASE",  # noqa: S608 -- constant names
+        (call.account, name),
+    )
+    if taken is not None:
+        raise AwsError("EntityAlreadyExists", f"{owner.kind} with name {name} already exists.", 409)
+
+
+def checked_policy(text: str, kind: PolicyKind, limit: int) -> PolicyDocument:
+    """A document that may be stored; ``MalformedPolicyDocument`` or ``LimitExceeded`` where it may not."""
+    # IAM user guide, "IAM and AWS STS quotas": white space does not count.
+    if len("".join(text.split())) > limit:
+        raise AwsError("LimitExceeded", f"Maximum policy size of {limit} bytes exceeded", 409)
+    try:
+        return parse_policy(text, kind)
+    except PolicyError as error:
+        raise AwsError("MalformedPolicyDocument", str(error), 400) from None
+
+
+def tag_pairs(params: Params) -> dict[str, str]:
+    """The ``Tags`` of a request, checked."""
+    tags = params.get("Tags") or []
+    keys = [tag["Key"].lower() for tag in tags]
+    if len(set(keys)) != len(keys):
+        raise AwsError("InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.", 400)
+    if any(key.startswith("aws:") for key in keys):
+        raise AwsError("InvalidInput", "Tag keys that begin with aws: are reserved.", 400)
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def put_tags(call: Call, owner: str, tags: Mapping[str, str]) -> None:
+    """Set tags; ``LimitExceeded`` beyond 50."""
+    for key, value in tags.items():
+        call.store.execute(
+            "INSERT INTO tags VALUES (?, ?, ?) ON CONFLICT (owner, key) DO UPDATE SET key = excluded.key, "
+            "value = excluded.value",
+            (owner, key, value),
+        )
+    if len(directory.tags_of(call.store, owner)) > MAX_TAGS:
+        raise AwsError("LimitExceeded", f"The number of tags has reached the maximum limit of {MAX_TAGS}.", 409)
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def request_tags(call: Call, params: Params) -> Context:
+    """``aws:RequestTag/*`` and ``aws:TagKeys`` of a request with tags."""
+    tags = params.get("Tags") or []
+    if not tags:
+        return {}
+    found: dict[str, tuple[str, ...]] = {"aws:tagkeys": tuple(tag["Key"] for tag in tags)}
+    return found | {f"aws:requesttag/{tag['Key'].lower()}": (tag["Value"],) for tag in tags}
+
+
+def resource_tags(tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    return {f"{prefix}:resourcetag/{key.lower()}": (value,) for key, value in tags.items() for prefix in ("aws", "iam")}
+
+
+def with_boundary(call: Call, params: Params) -> Context:
+    """The context of creating a user or role: its tags and its permissions boundary."""
+    boundary = params.get("PermissionsBoundary")
+    found = dict(request_tags(call, params))
+    return found | ({"iam:permissionsboundary": (boundary,)} if boundary else {})
+
+
+def below(rows: Iterable[Row], prefix: str | None) -> list[Row]:
+    """The rows whose path begins with ``prefix``."""
+    return [row for row in rows if row["path"].startswith(prefix or "/")]
