@@ -131,7 +131,7 @@ def to_http_request(request: Any) -> HttpRequest:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def lab(tmp_path: Any) -> Any:
     store = Store(tmp_path / "aws.db", SCHEMAS)
     ids, now = Ids(Seeded(1)), datetime.now(UTC)

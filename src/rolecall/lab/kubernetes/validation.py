@@ -1,0 +1,260 @@
+"""What the real server refuses of the built-in kinds: names, labels, keys, sizes, and fields that never change.
+
+Source: kubernetes ``pkg/apis/core/validation``, ``pkg/apis/rbac/validation``, and ``apimachinery``'s name rules.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rolecall.lab.kubernetes.kinds import RBAC, Resource
+from rolecall.lab.kubernetes.status import StatusError, invalid
+
+Cause = tuple[str, str, str]
+MAX_DATA = 1_048_576
+MAX_ANNOTATIONS = 262_144
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
+_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
+_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+", re.ASCII)
+_SUBDOMAIN_TEXT = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_LABEL_TEXT = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+
+
+def validate(resource: Resource, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+    """:class:`StatusError` ``Invalid`` with every cause."""
+    causes = [*_metadata(resource, new["metadata"]), *_kind(resource, new, old)]
+    if causes:
+        raise refusal(resource, new, causes)
+
+
+def refusal(resource: Resource, found: Mapping[str, Any], causes: list[Cause]) -> StatusError:
+    return invalid(resource.group, resource.kind, found["metadata"].get("name", ""), causes[:20])
+
+
+def is_subdomain(text: str) -> bool:
+    return len(text) <= 253 and all(_LABEL.fullmatch(part) for part in text.split("."))
+
+
+def is_label(text: str) -> bool:
+    return len(text) <= 63 and _LABEL.fullmatch(text) is not None
+
+
+def _metadata(resource: Resource, metadata: Mapping[str, Any]) -> Iterator[Cause]:
+    name = metadata.get("name", "")
+    if not name:
+        yield "FieldValueRequired", "metadata.name", "Required value: name or generateName is required"
+    elif resource.group == RBAC:
+        if name in (".", "..") or "/" in name or "%" in name or len(name) > 253:
+            yield (
+                "FieldValueInvalid",
+                "metadata.name",
+                f"Invalid value: \"{name[:253]}\": may not be '.' or '..' or contain '/' or '%'",
+            )
+    elif resource.plural == "namespaces" and resource.group == "":
+        if not is_label(name):
+            yield "FieldValueInvalid", "metadata.name", f'Invalid value: "{name[:253]}": {_LABEL_TEXT}'
+    elif not is_subdomain(name):
+        yield "FieldValueInvalid", "metadata.name", f'Invalid value: "{name[:253]}": {_SUBDOMAIN_TEXT}'
+    yield from _labels(metadata.get("labels") or {})
+    annotations = metadata.get("annotations") or {}
+    for key in annotations:
+        if not _is_qualified(key.lower()):
+            yield "FieldValueInvalid", "metadata.annotations", f'Invalid value: "{key[:253]}": not a qualified name'
+    if sum(len(key) + len(value) for key, value in annotations.items()) > MAX_ANNOTATIONS:
+        yield "FieldValueTooLong", "metadata.annotations", f"Too long: may not be more than {MAX_ANNOTATIONS} bytes"
+
+
+def _labels(labels: Mapping[str, str]) -> Iterator[Cause]:
+    for key, value in labels.items():
+        if not _is_qualified(key):
+            yield "FieldValueInvalid", "metadata.labels", f'Invalid value: "{key[:253]}": not a qualified name'
+        if value and (len(value) > 63 or not _QUALIFIED.fullmatch(value)):
+            yield (
+                "FieldValueInvalid",
+                "metadata.labels",
+                (
+                    f'Invalid value: "{value[:253]}": a valid label must be an empty string or consist of alphanumeric '
+                    "characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+                ),
+            )
+
+
+def _is_qualified(key: str) -> bool:
+    prefix, slash, name = key.rpartition("/")
+    return (not slash or is_subdomain(prefix)) and len(name) <= 63 and _QUALIFIED.fullmatch(name) is not None
+
+
+def _kind(resource: Resource, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterator[Cause]:
+    if resource.is_custom:
+        return
+    match resource.kind:
+        case "ConfigMap":
+            yield from _data(new, old, ("data", "binaryData"))
+        case "Secret":
+            yield from _data(new, old, ("data",))
+            if old is not None and new.get("type") != old.get("type"):
+                yield "FieldValueInvalid", "type", f'Invalid value: "{new.get("type")}": field is immutable'
+            for key, value in (new.get("data") or {}).items():
+                if not _is_base64(value):
+                    yield "FieldValueInvalid", f"data[{key}]", "Invalid value: not base64"
+        case "Role" | "ClusterRole":
+            for index, rule in enumerate(new.get("rules") or ()):
+                yield from _rule(rule, f"rules[{index}]", resource.kind)
+        case "RoleBinding" | "ClusterRoleBinding":
+            yield from _binding(resource.kind, new, old)
+
+
+def _data(new: Mapping[str, Any], old: Mapping[str, Any] | None, fields: tuple[str, ...]) -> Iterator[Cause]:
+    size = 0
+    for field in fields:
+        for key, value in (new.get(field) or {}).items():
+            size += len(key) + len(str(value).encode())
+            if not _DATA_KEY.fullmatch(key) or len(key) > 253 or key in (".", ".."):
+                yield (
+                    "FieldValueInvalid",
+                    f"{field}[{key[:253]}]",
+                    (
+                        f'Invalid value: "{key[:253]}": a valid config key must consist of alphanumeric characters, '
+                        "'-', '_' or '.'"
+                    ),
+                )
+    if size > MAX_DATA:
+        yield "FieldValueTooLong", "", f"Too long: may not be more than {MAX_DATA} bytes"
+    if old is not None and old.get("immutable"):
+        if not new.get("immutable"):
+            yield "FieldValueForbidden", "immutable", "Forbidden: field is immutable when `immutable` is set"
+        for field in fields:
+            if (new.get(field) or {}) != (old.get(field) or {}):
+                yield "FieldValueForbidden", field, "Forbidden: field is immutable when `immutable` is set"
+
+
+def _is_base64(value: str) -> bool:
+    try:
+        base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _rule(rule: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
+    if not rule.get("verbs"):
+        yield "FieldValueRequired", f"{path}.verbs", "Required value: verbs must contain at least one value"
+    if rule.get("nonResourceURLs"):
+        if kind == "Role":
+            yield (
+                "FieldValueInvalid",
+                f"{path}.nonResourceURLs",
+                ("Invalid value: namespaced rules cannot apply to non-resource URLs"),
+            )
+        if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
+            yield (
+                "FieldValueInvalid",
+                f"{path}.nonResourceURLs",
+                ("Invalid value: rules cannot apply to both regular resources and non-resource URLs"),
+            )
+        return
+    for field, what in (("apiGroups", "resource rules must supply at least one api group"),
+                        ("resources", "resource rules must supply at least one resource")):  # fmt: skip
+        if not rule.get(field):
+            yield "FieldValueRequired", f"{path}.{field}", f"Required value: {what}"
+
+
+def _binding(kind: str, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterator[Cause]:
+    role = new.get("roleRef") or {}
+    if old is not None and role != old.get("roleRef"):
+        yield "FieldValueInvalid", "roleRef", f"Invalid value: {_go(role)}: cannot change roleRef"
+    if role.get("apiGroup") != RBAC:
+        yield (
+            "FieldValueNotSupported",
+            "roleRef.apiGroup",
+            (f'Unsupported value: "{role.get("apiGroup", "")}": supported values: "{RBAC}"'),
+        )
+    kinds = ("ClusterRole",) if kind == "ClusterRoleBinding" else ("ClusterRole", "Role")
+    if role.get("kind") not in kinds:
+        supported = ", ".join(f'"{one}"' for one in kinds)
+        yield (
+            "FieldValueNotSupported",
+            "roleRef.kind",
+            (f'Unsupported value: "{role.get("kind", "")}": supported values: {supported}'),
+        )
+    if not role.get("name"):
+        yield "FieldValueRequired", "roleRef.name", "Required value"
+    for index, subject in enumerate(new.get("subjects") or ()):
+        yield from _subject(subject, f"subjects[{index}]", kind)
+
+
+def _subject(subject: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
+    if not subject.get("name"):
+        yield "FieldValueRequired", f"{path}.name", "Required value"
+    what, group = subject.get("kind"), subject.get("apiGroup", "")
+    if what == "ServiceAccount":
+        if group:
+            yield "FieldValueNotSupported", f"{path}.apiGroup", f'Unsupported value: "{group}": supported values: ""'
+        if kind == "ClusterRoleBinding" and not subject.get("namespace"):
+            yield "FieldValueRequired", f"{path}.namespace", "Required value"
+    elif what in ("User", "Group"):
+        if group != RBAC:
+            yield (
+                "FieldValueNotSupported",
+                f"{path}.apiGroup",
+                f'Unsupported value: "{group}": supported values: "{RBAC}"',
+            )
+    else:
+        yield (
+            "FieldValueNotSupported",
+            f"{path}.kind",
+            (f'Unsupported value: "{what}": supported values: "ServiceAccount", "User", "Group"'),
+        )
+
+
+def _go(role: Mapping[str, Any]) -> str:
+    """A roleRef as the real server's messages print it."""
+    parts = {"APIGroup": role.get("apiGroup", ""), "Kind": role.get("kind", ""), "Name": role.get("name", "")}
+    return "{" + ", ".join(f'"{key}":"{value}"' for key, value in parts.items()) + "}"
+
+
+def with_defaults(resource: Resource, found: dict[str, Any]) -> dict[str, Any]:
+    """What the real server fills in before it validates."""
+    if resource.is_custom:
+        return found
+    if resource.kind == "Secret":
+        texts = found.pop("stringData", None) or {}
+        if texts:
+            encoded = {key: base64.b64encode(value.encode()).decode() for key, value in texts.items()}
+            found["data"] = {**(found.get("data") or {}), **encoded}
+        found.setdefault("type", "Opaque")
+    elif resource.kind == "Namespace":
+        found.setdefault("spec", {"finalizers": ["kubernetes"]})
+        found["status"] = {"phase": "Active", **(found.get("status") or {})}
+        labels = dict(found["metadata"].get("labels") or {})
+        labels["kubernetes.io/metadata.name"] = found["metadata"].get("name", "")
+        found["metadata"] = {**found["metadata"], "labels": labels}
+    elif resource.kind in ("RoleBinding", "ClusterRoleBinding"):
+        role = dict(found.get("roleRef") or {})
+        if role and not role.get("apiGroup"):
+            role["apiGroup"] = RBAC
+        found["roleRef"] = role
+        found["subjects"] = [
+            {**subject, "apiGroup": RBAC}
+            if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup")
+            else subject
+            for subject in found.get("subjects") or ()
+        ]
+        if not found["subjects"]:
+            del found["subjects"]
+    elif resource.kind in ("Role", "ClusterRole"):
+        found.setdefault("rules", None if found.get("aggregationRule") else [])
+        found["rules"] = found["rules"] or []
+    return found
