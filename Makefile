@@ -26,7 +26,7 @@ tour: $(VENV)/.product
 	@$(BIN)/rolecall lab tour
 
 tools: $(VENV)/.development
-	@if [ -f scripts/tools.py ]; then $(BIN)/python scripts/tools.py; fi
+	@$(BIN)/python scripts/tools.py
 
 check: $(VENV)/.development
 	$(BIN)/ruff format --check .

