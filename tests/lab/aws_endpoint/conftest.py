@@ -23,6 +23,8 @@ from rolecall.sigv4 import HttpRequest
 ACCOUNT, OTHER_ACCOUNT = "231144931069", "444455556666"
 REGION = "eu-west-2"
 HOST = "127.0.0.1:4566"
+# One session: the service models are read once for all tests.
+SESSION = botocore.session.Session()
 
 
 class Backend:
@@ -95,7 +97,7 @@ class Lab:
                 *([key["SessionToken"]] if "SessionToken" in key else []),
             )
         access_key, secret, *token = key or self.keys[account]
-        client = botocore.session.Session().create_client(
+        client = SESSION.create_client(
             service,
             region_name=region,
             endpoint_url=f"http://{HOST}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from sqlite3 import Row
 from typing import Any
@@ -87,7 +87,7 @@ def _principal(store: Store, partition: str, row: Row, session: Session) -> Prin
 
 
 def _to_json(session: Session) -> str:
-    found = asdict(session)
+    found: dict[str, Any] = {name.name: getattr(session, name.name) for name in fields(session)}
     for key in ("issued", "expires", "mfa_authenticated_at"):
         found[key] = found[key].timestamp() if found[key] else None
     return json.dumps({**found, "tags": dict(session.tags), "transitive_tag_keys": sorted(session.transitive_tag_keys)})
