@@ -1,0 +1,86 @@
+"""Policy documents: what is refused, and where. Source: IAM user guide, "Grammar of the IAM JSON policy language"."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolecall.iam.documents import PolicyError, PolicyKind, parse_policy
+
+GOOD = {"Effect": "Allow", "Action": "iam:GetUser", "Resource": "*"}
+TRUST = {"Effect": "Allow", "Principal": {"AWS": "111111111111"}, "Action": "sts:AssumeRole"}
+
+
+def text(statement: Any, **more: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statement, **more})
+
+
+@pytest.mark.parametrize(
+    ("document", "kind", "path"),
+    [
+        ("", PolicyKind.IDENTITY, "$"),
+        ("[]", PolicyKind.IDENTITY, "$"),
+        ("{", PolicyKind.IDENTITY, "$"),
+        ("NaN", PolicyKind.IDENTITY, "$"),
+        ('{"Version": "2012-10-17"}', PolicyKind.IDENTITY, "$"),
+        ('{"Statement": [], "Statement": []}', PolicyKind.IDENTITY, "$"),
+        (text([]), PolicyKind.IDENTITY, "$.Statement"),
+        (text([GOOD], Version="2020-01-01"), PolicyKind.IDENTITY, "$.Version"),
+        (text([GOOD], Extra=1), PolicyKind.IDENTITY, "$.Extra"),
+        (text(["x"]), PolicyKind.IDENTITY, "$.Statement[0]"),
+        (text([{**GOOD, "Effect": "allow"}]), PolicyKind.IDENTITY, "$.Statement[0].Effect"),
+        (text([{**GOOD, "Sid": 1}]), PolicyKind.IDENTITY, "$.Statement[0].Sid"),
+        (text([{**GOOD, "Typo": 1}]), PolicyKind.IDENTITY, "$.Statement[0].Typo"),
+        (text([{**GOOD, "NotAction": "x:y"}]), PolicyKind.IDENTITY, "$.Statement[0]"),
+        (text([{**GOOD, "Action": []}]), PolicyKind.IDENTITY, "$.Statement[0].Action"),
+        (text([GOOD, {**GOOD, "Action": ["iam:x", "GetUser"]}]), PolicyKind.IDENTITY, "$.Statement[1].Action[1]"),
+        (text([{**GOOD, "Resource": "bucket"}]), PolicyKind.IDENTITY, "$.Statement[0].Resource[0]"),
+        (text([{**GOOD, "Principal": "*"}]), PolicyKind.IDENTITY, "$.Statement[0].Principal"),
+        (text([{**GOOD, "Sid": "a"}, {**GOOD, "Sid": "a"}]), PolicyKind.IDENTITY, "$.Statement"),
+        (text([{**GOOD, "Condition": []}]), PolicyKind.IDENTITY, "$.Statement[0].Condition"),
+        (text([{**GOOD, "Condition": {"StringIs": {"a:b": "c"}}}]), PolicyKind.IDENTITY, "$.Statement[0].Condition.StringIs"),
+        (text([{**GOOD, "Condition": {"NumericEquals": {"a:b": "c"}}}]), PolicyKind.IDENTITY, "$.Statement[0].Condition.NumericEquals.a:b"),
+        (text([{**GOOD, "Condition": {"IpAddress": {"a:b": "1.2.3"}}}]), PolicyKind.IDENTITY, "$.Statement[0].Condition.IpAddress.a:b"),
+        (text([{**GOOD, "Condition": {"Bool": {"a:b": "maybe"}}}]), PolicyKind.IDENTITY, "$.Statement[0].Condition.Bool.a:b"),
+        (text([{**GOOD, "Condition": {"Null": {"a:b": "maybe"}}}]), PolicyKind.IDENTITY, "$.Statement[0].Condition.Null.a:b"),
+        (text([{**GOOD, "Condition": {"DateEquals": {"a:b": "today"}}}]), PolicyKind.IDENTITY, "$.Statement[0].Condition.DateEquals.a:b"),
+        (text([{**TRUST, "Resource": "*"}]), PolicyKind.TRUST, "$.Statement[0].Resource"),
+        (text([{k: v for k, v in TRUST.items() if k != "Principal"}]), PolicyKind.TRUST, "$.Statement[0]"),
+        (text([{**TRUST, "Principal": {"AWS": "arn:aws:iam::1:user/x"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.AWS[0]"),
+        (text([{**TRUST, "Principal": {"Aws": "111111111111"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.Aws"),
+        (text([{**TRUST, "Principal": "x"}]), PolicyKind.TRUST, "$.Statement[0].Principal"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_json_path(document: str, kind: PolicyKind, path: str) -> None:
+    with pytest.raises(PolicyError) as refused:
+        parse_policy(document, kind)
+    assert refused.value.json_path == path
+
+
+def test_a_single_statement_and_single_values_need_no_list() -> None:
+    found = parse_policy(text(GOOD), PolicyKind.IDENTITY)
+    assert found.statements[0].actions == ("iam:getuser",)
+    assert found.statements[0].resources == ("*",)
+
+
+def test_bounds() -> None:
+    with pytest.raises(PolicyError, match="at most"):
+        parse_policy(" " * 200_000, PolicyKind.IDENTITY)
+    with pytest.raises(PolicyError):
+        parse_policy('{"Statement":' + "[" * 100_000, PolicyKind.IDENTITY)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+                        st.sampled_from(["Version", "Statement", "Effect", "Action", "Resource", "Condition", "Principal", "x"]),
+                        inner, max_size=4), max_leaves=12))  # fmt: skip
+def test_any_json_is_a_policy_or_a_policy_error(value: Any) -> None:
+    for kind in PolicyKind:
+        try:
+            parse_policy(json.dumps(value), kind)
+        except PolicyError as error:
+            assert error.json_path.startswith("$")
