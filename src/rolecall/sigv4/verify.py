@@ -163,11 +163,9 @@ def split_query(query: bytes) -> list[tuple[str, str]]:
 def _encoded(pair: tuple[str, str]) -> tuple[str, str]:
     # A client may have sent characters that it signed in their encoded form, such as `:` or `/`.
     name, value = pair
-    if not _ENCODED.fullmatch(name):
-        name = encode(unquote(name))
-    if not _ENCODED.fullmatch(value):
-        value = encode(unquote(value))
-    return name, value
+    if not (_ENCODED.fullmatch(name) and _ENCODED.fullmatch(value)):
+        return encode(unquote(name)), encode(unquote(value))
+    return pair
 
 
 def _from_headers(request: HttpRequest) -> Signature:
@@ -234,8 +232,11 @@ def _signature(
         )
     if not _TIMESTAMP.fullmatch(timestamp):
         raise _incomplete("Date must be in ISO-8601 'basic format', as in 20260131T235959Z")
+    t = timestamp
     try:
-        signed_at = datetime.strptime(timestamp, TIMESTAMP).replace(tzinfo=UTC)
+        # By hand: strptime takes a tenth of the whole verification.
+        date, hour = (int(t[:4]), int(t[4:6]), int(t[6:8])), (int(t[9:11]), int(t[11:13]), int(t[13:15]))
+        signed_at = datetime(*date, *hour, tzinfo=UTC)
     except ValueError:
         raise _incomplete("Date must be in ISO-8601 'basic format', as in 20260131T235959Z") from None
     names = tuple(signed.split(";"))

@@ -187,7 +187,9 @@ def _operation(request: HttpRequest, called: Service) -> tuple[OperationModel, d
 
 def _fields(request: HttpRequest) -> dict[str, str]:
     if request.method == "GET":
-        return query.read_fields(request.query)
+        # The signature's own parameters are not the operation's.
+        pairs = [pair for pair in request.query.split(b"&") if not pair.startswith(b"X-Amz-")]
+        return query.read_fields(b"&".join(pairs))
     media_type = (request.header(b"content-type") or b"").split(b";")[0].strip().lower()
     if request.body and media_type != b"application/x-www-form-urlencoded":
         raise AwsError(

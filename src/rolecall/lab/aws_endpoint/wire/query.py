@@ -44,7 +44,7 @@ def read_fields(text: bytes) -> dict[str, str]:
 def parse_parameters(operation: OperationModel, fields: Mapping[str, str]) -> dict[str, Any]:
     """The parameters of an operation, keyed as the model names them; unknown fields are ignored, as AWS does."""
     shape = operation.input_shape
-    if shape is None:
+    if shape is None or not shape.members:
         return {}
     tree: dict[str, Any] = {}
     for name, value in fields.items():
