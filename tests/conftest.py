@@ -72,3 +72,14 @@ def start_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     yield start
     for lab in started:
         lab.rolecall("lab", "down", check=False)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The last lines of a run: what was skipped, by name and with the reason, or that nothing was."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    terminalreporter.write_line("")
+    if not skipped:
+        terminalreporter.write_line("skipped: nothing")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"skipped: {report.nodeid}: {reason.removeprefix('Skipped: ')}")
