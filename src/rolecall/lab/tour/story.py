@@ -14,15 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.lab.tour.commands import Done
+from rolecall.lab.tour.files import (
+    ACCOUNT,
+    CLUSTER,
+    COLLEAGUE,
+    NODES,
+    POLICY,
+    PROFILE,
+    REGION,
+    ROLE,
+    ROLE_ARN,
+    USER,
+    USER_ARN,
+    USERNAME,
+    aws_auth,
+    describe_policy,
+    trust,
+)
 
-ACCOUNT, REGION, CLUSTER = "231144931069", "eu-west-2", "kubedemy"
-USER, ROLE = "kubedemy", "Kubedemy_EKS_KubernetesAdmin"
-COLLEAGUE = "colleague"
-PROFILE, POLICY = "KubernetesAdmin", "Describe_Kubedemy_Cluster"
-USER_ARN = f"arn:aws:iam::{ACCOUNT}:user/{USER}"
-ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/{ROLE}"
-CLUSTER_ARN = f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{CLUSTER}"
-USERNAME = "admin:{{AccessKeyID}}:{{SessionName}}"
 CHAIN = ("person", "credentials", "assume role", "token", "identity", "Kubernetes user", "permissions")
 
 Run = Callable[[Sequence[str], Mapping[str, str]], Done]
@@ -103,7 +112,7 @@ class Story:
             lambda done: (done.code == 0, "kubectl gets its tokens from `aws eks get-token` from now on"),
         )
         yield self._write(
-            "Worker nodes are mapped already", "nodes.yaml", _aws_auth(NODES), "a file; the next command sends it"
+            "Worker nodes are mapped already", "nodes.yaml", aws_auth(NODES), "a file; the next command sends it"
         )
         yield self._do(
             "The nodes' entry in aws-auth",
@@ -143,7 +152,7 @@ class Story:
 
     def _role(self) -> Iterator[Told]:
         name = "kubernetes-admin-trust-policy.json"
-        yield self._write("2. Who may assume the role", name, _trust(USER), "a file: the trust policy names the user")
+        yield self._write("2. Who may assume the role", name, trust(USER), "a file: the trust policy names the user")
         yield self._do(
             "The role",
             f"aws iam create-role --role-name {ROLE} --assume-role-policy-document file://{name} "
@@ -153,7 +162,7 @@ class Story:
         )
         file = "describe-kubedemy-cluster.json"
         yield self._write(
-            "3. What the role may do in AWS", file, _describe_policy(), "a file: eks:DescribeCluster alone"
+            "3. What the role may do in AWS", file, describe_policy(), "a file: eks:DescribeCluster alone"
         )
         yield self._do(
             "The role's permission",
@@ -167,7 +176,7 @@ class Story:
         yield self._write(
             "4. The role in aws-auth",
             "aws-auth.yaml",
-            _aws_auth(NODES + entry),
+            aws_auth(NODES + entry),
             "a file: the nodes' entry, and the role's",
         )
         yield self._do(
@@ -231,7 +240,7 @@ class Story:
             ),
         )
         name = "trust-two.json"
-        yield self._write("Trust both", name, _trust(USER, COLLEAGUE), "a file")
+        yield self._write("Trust both", name, trust(USER, COLLEAGUE), "a file")
         yield self._do(
             "One change lets them in",
             f"aws iam update-assume-role-policy --role-name {ROLE} --policy-document file://{name}",
@@ -260,7 +269,7 @@ class Story:
         held = json.loads(told.output)["Credentials"] if told.ok else {}
         yield told
         name = "trust-colleague.json"
-        yield self._write("Offboarding: trust the colleague alone", name, _trust(COLLEAGUE), "a file")
+        yield self._write("Offboarding: trust the colleague alone", name, trust(COLLEAGUE), "a file")
         yield self._do(
             "The leaver's ARN leaves the trust policy",
             f"aws iam update-assume-role-policy --role-name {ROLE} --policy-document file://{name}",
@@ -391,33 +400,6 @@ class Story:
             "system:masters, system:authenticated",
         )
         return Record(rows, tuple(zip(CHAIN, chain, strict=True)))
-
-
-NODES = (
-    f"- rolearn: arn:aws:iam::{ACCOUNT}:role/nodes\n"
-    "  username: system:node:{{EC2PrivateDNSName}}\n"
-    "  groups:\n    - system:bootstrappers\n    - system:nodes\n"
-)
-
-
-def _aws_auth(entries: str) -> str:
-    indented = "".join(f"    {line}\n" for line in entries.splitlines())
-    head = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n  namespace: kube-system\n"
-    return f"{head}data:\n  mapRoles: |\n{indented}"
-
-
-def _trust(*users: str) -> str:
-    arns = [f"arn:aws:iam::{ACCOUNT}:user/{user}" for user in users]
-    principal = {"AWS": arns if len(arns) > 1 else arns[0]}
-    return _policy({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
-
-
-def _describe_policy() -> str:
-    return _policy({"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": CLUSTER_ARN})
-
-
-def _policy(statement: Mapping[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=2) + "\n"
 
 
 def _json(done: Done) -> Any:
