@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.session import Session
-from measure import Report
 
+from measure import Report
 from rolecall.lab import control
 from rolecall.lab.environment import administrator_key
 from rolecall.lab.home import LabHome

@@ -8,7 +8,6 @@ from itertools import cycle
 from typing import Any
 
 from measure import Report, rate
-
 from rolecall.arn import PrincipalKind
 from rolecall.iam.compiled import compile_policies
 from rolecall.iam.documents import PolicyDocument, PolicyKind, parse_policy

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
-from measure import Report, rate
 
+from measure import Report, rate
 from rolecall.sigv4 import Credentials, HttpRequest, parse_signature, presign, verify_signature
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

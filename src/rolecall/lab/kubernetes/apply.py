@@ -117,7 +117,8 @@ def apply(
         raise _conflict(conflicts)
     previous = owners.get(manager, (frozenset(), ""))[0]
     elsewhere = frozenset().union(*(fields for other, (fields, _) in owners.items() if other != manager))
-    dropped = previous - wanted - elsewhere
+    # What holds something that is still wanted stays: an empty map may have been filled since.
+    dropped = previous - _with_parents(wanted) - _with_parents(elsewhere)
     merged = _remove(merged, dropped, resolve(schema))
     owners = {other: (fields - conflicts.get(other, frozenset()), at) for other, (fields, at) in owners.items()}
     if previous != wanted or changed:
@@ -176,8 +177,8 @@ def _remove(value: Any, paths: Fields, schema: Schema) -> Any:
             rest = by_step.get(step)
             if rest is None:
                 kept[step[2:]] = child
-            elif () not in rest or _has_more(child, rest):
-                left = _remove(child, frozenset(path for path in rest if path), inner)
+            elif () not in rest:
+                left = _remove(child, frozenset(rest), inner)
                 if left not in ({}, []):
                     kept[step[2:]] = left
         return kept
@@ -191,11 +192,6 @@ def _remove(value: Any, paths: Fields, schema: Schema) -> Any:
                 found.append(_remove(child, frozenset(rest), inner))
         return found
     return value
-
-
-def _has_more(child: Any, rest: set[Path]) -> bool:
-    """Whether a map is dropped only in parts: others may have set the rest of it."""
-    return isinstance(child, Mapping) and len(rest) > 1
 
 
 def _without_managed_fields(config: Mapping[str, Any]) -> dict[str, Any]:
