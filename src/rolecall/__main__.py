@@ -1,5 +1,14 @@
-"""``python -m rolecall``."""
+"""The command ``rolecall``, also as ``python -m rolecall``."""
 
-from rolecall.cli.main import main
+from __future__ import annotations
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    from rolecall.cli.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

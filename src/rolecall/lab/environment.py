@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rolecall.lab.home import ADMINISTRATOR, LabError, LabHome, LabSettings, write_private
+from rolecall.lab.home import ADMINISTRATOR, LabError, LabHome, LabSettings
+from rolecall.local_files.private import write_private
 
 # Variables of the person's own that would win over the lab's profile or point the tools somewhere else.
 # AWS CLI user guide, "Configuration settings and precedence": environment variables beat profiles.

@@ -26,6 +26,7 @@ from typing import Any
 
 from rolecall.arn import PARTITIONS
 from rolecall.errors import RolecallError
+from rolecall.local_files.private import write_private
 
 HOME_VARIABLE = "ROLECALL_LAB_HOME"
 # The values of the reference run of the procedure, so that its commands can be typed as they stand.
@@ -202,15 +203,6 @@ class LabHome:
             yield descriptor
         finally:
             os.close(descriptor)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file's content at once, readable by its owner alone: a reader sees the old text or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from rolecall.lab.home import write_private
+from rolecall.local_files.private import write_private
 
 VALIDITY = timedelta(days=3650)
 DNS_NAMES = (

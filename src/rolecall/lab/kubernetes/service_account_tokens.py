@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from rolecall.lab.home import write_private
+from rolecall.local_files.private import write_private
 from rolecall.lab.kubernetes.status import invalid
 from rolecall.lab.kubernetes.store import ObjectStore
 from rolecall.model import KubernetesUser
