@@ -18,9 +18,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from rolecall.local_files.private import write_private
 from rolecall.lab.kubernetes.status import invalid
 from rolecall.lab.kubernetes.store import ObjectStore
+from rolecall.local_files.private import write_private
 from rolecall.model import KubernetesUser
 
 # What EKS's API server expects, and what IAM roles for service accounts are made for.
