@@ -21,7 +21,7 @@ class Kind(StrEnum):
     ``iam-role-policy``     document; name: ``ROLE/POLICY``
     ``aws-auth-role``       arn, username, groups; name: the ARN in lower case (``mapRoles``)
     ``aws-auth-user``       the same for ``mapUsers``
-    ``access-entry``        type, username, groups, policies: [{policyArn, scope, namespaces}]; name: the principal's ARN
+    ``access-entry``        type, username, groups, policies: [{policyArn, scope, namespaces}]; name: principal's ARN
     ``identity-mapping``    arn, username, groups; name: the object's name
     ``cluster-role-binding``  roleRef {kind, name}, subjects [{kind, name, namespace?}]; name: the object's name
     ``role-binding``        the same; name: ``NAMESPACE/NAME``
