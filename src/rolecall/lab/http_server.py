@@ -11,8 +11,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from aiohttp.streams import StreamReader
 from aiohttp.web_exceptions import HTTPException
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server
@@ -40,8 +41,54 @@ class RequestTooSlowError(Exception):
     """A request's body did not arrive in time."""
 
 
+class UnreadableRequestError(Exception):
+    """A request's body broke off, or is not what HTTP allows."""
+
+
 class _Connection(RequestHandler):
-    """A connection whose parse errors are worded by the server's protocol, and never show a traceback."""
+    """A connection whose parse errors are worded by the server's protocol, and never show a traceback.
+
+    A client that ends its side after a request (``shutdown(SHUT_WR)``, ``nc -N``) still gets the answer, and one whose
+    request cannot be read gets the refusal even if it ends its side in the same breath: aiohttp answers in a task that
+    runs later, when the connection may be closed already.
+    """
+
+    _body: StreamReader | None = None
+
+    def data_received(self, data: bytes) -> None:
+        is_idle = self._waiter is not None and not self._waiter.done()
+        super().data_received(data)
+        if not self._messages:
+            return
+        message, body = self._messages[-1]
+        if not isinstance(message, _ErrInfo):
+            self._body = body
+        elif not is_idle:
+            # A request is under way, and what follows it may be the rest of its body: it is not to wait for more.
+            self._break_off()
+        elif self.transport is not None:
+            self.transport.write(_as_bytes(self._page(message.status, message.message)))
+            self.force_close()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        self._break_off()
+        is_idle = self._waiter is not None and not self._waiter.done()
+        if is_idle or self.transport is None or self.transport.get_extra_info("sslcontext") is not None:
+            # TLS cannot be closed on one side alone.
+            return None
+        self.close()
+        return True
+
+    def _break_off(self) -> None:
+        if self._body is not None and not self._body.is_eof():
+            self._body.set_exception(UnreadableRequestError())
+            self._body.feed_eof()
+
+    def _page(self, status: int, message: str | None) -> Response:
+        page: ErrorPage = self._manager.error_page  # type: ignore[union-attr]
+        response = page(status, _plain(status, message))
+        response.force_close()
+        return response
 
     def handle_error(
         self,
@@ -50,14 +97,13 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> StreamResponse:
+        if self._manager is None:
+            raise ConnectionError("the client has gone away")
         if status >= 500:
             log.error("internal error", exc_info=exc)
         if request.writer is not None and request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
-        page: ErrorPage = self._manager.error_page  # type: ignore[union-attr]
-        response = page(status, _plain(status, message))
-        response.force_close()
-        return response
+        return self._page(status, message)
 
 
 class HttpServer(Server):
@@ -104,6 +150,8 @@ class HttpServer(Server):
             response = self.error_page(413, "the request is too large")
         except RequestTooSlowError:
             response = self.error_page(408, "the request's body did not arrive in time")
+        except UnreadableRequestError:
+            response = self.error_page(400, "the request's body broke off or cannot be read")
         except HTTPException as error:
             response = self.error_page(error.status, error.reason)
         except (ConnectionError, asyncio.CancelledError):
@@ -129,7 +177,10 @@ async def raw_request(request: BaseRequest, max_body: int) -> HttpRequest:
 
 
 async def read_body(request: BaseRequest, max_body: int) -> bytes:
-    """The body; :class:`RequestTooLargeError` or :class:`RequestTooSlowError` beyond the bounds."""
+    """The body; :class:`RequestTooLargeError` or :class:`RequestTooSlowError` beyond the bounds.
+
+    :class:`UnreadableRequestError` where it ends before its length, or is not in chunks as announced.
+    """
     if (request.content_length or 0) > max_body:
         raise RequestTooLargeError
     parts, size = [], 0
@@ -143,6 +194,14 @@ async def read_body(request: BaseRequest, max_body: int) -> bytes:
     except TimeoutError:
         raise RequestTooSlowError from None
     return b"".join(parts)
+
+
+def _as_bytes(response: Response) -> bytes:
+    """A whole answer as it travels, for a connection that is closed after it."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    headers = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {response.status} {response.reason}\r\n{head}\r\n".encode() + body
 
 
 def _plain(status: int, message: str | None) -> str:
