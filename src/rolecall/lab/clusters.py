@@ -13,7 +13,8 @@ from typing import Any
 from rolecall.authenticator.review import StsClient
 from rolecall.lab.aws_endpoint.eks import records
 from rolecall.lab.aws_endpoint.store import Store
-from rolecall.lab.kubernetes.cluster import AccessConfig, ClusterSpec, EmbeddedCluster
+from rolecall.lab.cluster_access import AccessConfig, ClusterSpec
+from rolecall.lab.kubernetes.cluster import EmbeddedCluster
 from rolecall.mapping.resolve import AuthenticationMode
 from rolecall.tokens.hosts import StsHosts
 

@@ -10,9 +10,7 @@ from rolecall.lab.kubernetes.kinds import RBAC, Resource
 from rolecall.lab.kubernetes.requests import ApiRequest
 from rolecall.lab.kubernetes.status import StatusError, forbidden
 from rolecall.lab.kubernetes.store import ObjectStore
-from rolecall.mapping.access_entries import AccessEntry
 from rolecall.model import KubernetesUser
-from rolecall.rbac.access_policies import PolicyAssociation, authorize_access_policies
 from rolecall.rbac.escalation import describe, uncovered
 from rolecall.rbac.rules import MASTERS, Attributes, Authorizer, Binding, PolicyRule, RbacDecision
 
@@ -22,12 +20,12 @@ _KEYS = tuple((RBAC, plural) for plural in ("roles", "clusterroles", "rolebindin
 class Authorization:
     """Decides requests against the objects in ``store``, rebuilt when one of them has changed.
 
-    :param entries: the access entries in force, by principal id.
+    :param policies: what the access policies of the principal with an id say.
     """
 
-    def __init__(self, store: ObjectStore, entries: Callable[[], Mapping[str, AccessEntry]]) -> None:
+    def __init__(self, store: ObjectStore, policies: Callable[[Attributes, str], RbacDecision]) -> None:
         self._store = store
-        self._entries = entries
+        self._policies = policies
         self._built: tuple[int, ...] | None = None
         self._authorizer = Authorizer({}, ())
 
@@ -43,13 +41,7 @@ class Authorization:
         decision = self.rbac.authorize(request)
         if decision.allowed or not caller.principal_id:
             return decision
-        entry = self._entries().get(caller.principal_id)
-        if entry is None:
-            return decision
-        associations = [
-            PolicyAssociation(entry.principal_arn, policy.policy_arn, policy.namespaces) for policy in entry.policies
-        ]
-        found = authorize_access_policies(request, caller.principal_id, associations)
+        found = self._policies(request, caller.principal_id)
         return found if found.allowed else decision
 
     def allows(self, request: Attributes, caller: Caller) -> bool:

@@ -27,53 +27,91 @@ DNS_NAMES = (
 )
 
 
+class Authority:
+    """A new certificate authority with its key in memory alone: once let go of, nobody can sign with it again."""
+
+    def __init__(self, now: datetime) -> None:
+        self._start, self._end = now.astimezone(UTC) - timedelta(minutes=5), now.astimezone(UTC) + VALIDITY
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _common_name("kubernetes")
+        identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        self._identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+        self._certificate = (
+            self._builder(self._name, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    @property
+    def pem(self) -> str:
+        """The authority's certificate."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def server(self, name: str) -> str:
+        """A key and a certificate for a server on the loopback interface, with their chain, as PEM."""
+        names = [x509.DNSName(one) for one in DNS_NAMES]
+        addresses = [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", "::1")]
+        alternatives = x509.SubjectAlternativeName([*names, *addresses])
+        return self._issue(_common_name(name), ExtendedKeyUsageOID.SERVER_AUTH, alternatives)
+
+    def client(self, name: str, group: str) -> str:
+        """A key and a certificate that a Kubernetes API server takes for this user in this group."""
+        attributes = [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, group),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+        return self._issue(x509.Name(attributes), ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def _issue(
+        self, subject: x509.Name, purpose: x509.ObjectIdentifier, names: x509.SubjectAlternativeName | None = None
+    ) -> str:
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = (
+            self._builder(subject, key)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        )
+        if names is not None:
+            builder = builder.add_extension(names, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return (private + certificate.public_bytes(serialization.Encoding.PEM)).decode() + self.pem
+
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        number = x509.random_serial_number()
+        return (
+            x509.CertificateBuilder(self._name, subject, key.public_key(), number, self._start, self._end)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(self._identifier, critical=False)
+        )
+
+
 def ensure_certificates(folder: Path, now: datetime) -> tuple[str, ssl.SSLContext]:
     """The CA as PEM text and the context to serve with; both are made where they are not there yet."""
     ca_file, serving_file = folder / "ca.pem", folder / "serving.pem"
     if not (ca_file.exists() and serving_file.exists()):
-        ca, serving = _make(now)
-        write_private(serving_file, serving)
-        write_private(ca_file, ca)
+        authority = Authority(now)
+        write_private(serving_file, authority.server("kube-apiserver"))
+        write_private(ca_file, authority.pem)
+    return ca_file.read_text(), serving_context(serving_file)
+
+
+def serving_context(serving_file: Path) -> ssl.SSLContext:
+    """How the lab's own servers speak TLS with a key and certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(serving_file)
     # kubectl would speak HTTP/2 if it were offered; HTTP/1.1 is what the server speaks.
     context.set_alpn_protocols(["http/1.1"])
-    return ca_file.read_text(), context
+    return context
 
 
-def _make(now: datetime) -> tuple[str, str]:
-    """A CA and a certificate signed by it: the CA's PEM, and the server's key with its chain. The CA's key is gone."""
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
-    start, end = now.astimezone(UTC) - timedelta(minutes=5), now.astimezone(UTC) + VALIDITY
-    ca_identifier = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
-    ca = (
-        x509.CertificateBuilder(ca_name, ca_name, ca_key.public_key(), x509.random_serial_number(), start, end)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(certificates=True), critical=True)
-        .add_extension(ca_identifier, critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_identifier), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    names = [x509.DNSName(name) for name in DNS_NAMES]
-    addresses = [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", "::1")]
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
-    serving = (
-        x509.CertificateBuilder(ca_name, name, key.public_key(), x509.random_serial_number(), start, end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([*names, *addresses]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_identifier), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem = serialization.Encoding.PEM
-    return ca.public_bytes(pem).decode(), (private + serving.public_bytes(pem) + ca.public_bytes(pem)).decode()
+def _common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _usage(*, certificates: bool) -> x509.KeyUsage:

@@ -7,13 +7,9 @@ as everywhere: the authenticator's review, the mapping, RBAC, and the access pol
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from rolecall.authenticator.review import Review, StsClient
+from rolecall.lab.cluster_access import ClusterAccess, ClusterSpec
 from rolecall.lab.http_server import HttpServer
 from rolecall.lab.kubernetes import crds
 from rolecall.lab.kubernetes.authentication import Authenticator
@@ -29,40 +25,6 @@ from rolecall.lab.kubernetes.reviews import Reviews
 from rolecall.lab.kubernetes.server import KubernetesApi, error_page
 from rolecall.lab.kubernetes.service_account_tokens import ServiceAccountTokens
 from rolecall.lab.kubernetes.store import ObjectStore
-from rolecall.mapping.access_entries import AccessEntry
-from rolecall.mapping.aws_auth import AwsAuth, parse_aws_auth
-from rolecall.mapping.identity_mappings import IdentityMapping
-from rolecall.mapping.resolve import AuthenticationMode, MappingDecision, Mappings, resolve
-from rolecall.model import Identity
-from rolecall.tokens.hosts import StsHosts
-
-
-@dataclass(frozen=True, slots=True)
-class AccessConfig:
-    """What EKS knows about who may get in: the mode, the entries by principal id, and the hidden creator's ARN."""
-
-    mode: AuthenticationMode
-    entries: Mapping[str, AccessEntry]
-    creator: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterSpec:
-    """What a cluster is told from outside.
-
-    :param version: the Kubernetes version now, such as ``1.36``.
-    :param access: EKS's access configuration now.
-    :param state: changes whenever ``access`` or STS could answer differently.
-    """
-
-    name: str
-    issuer: str
-    version: Callable[[], str]
-    sts: StsClient
-    hosts: StsHosts
-    access: Callable[[], AccessConfig]
-    state: Callable[[], int]
-    clock: Callable[[], datetime]
 
 
 class EmbeddedCluster:
@@ -81,18 +43,21 @@ class EmbeddedCluster:
         bootstrap(self._store, self._effects, make)
         self._effects.serve_definitions()
         self.tokens = ServiceAccountTokens(folder, spec.issuer, self._store, spec.clock)
-        self._aws_auth: tuple[str, AwsAuth] | None = None
-        review = self._reviewer()
-        authorization = Authorization(self._store, self._entries)
+        access = ClusterAccess(
+            spec,
+            lambda: self._store.get(CONFIG_MAPS, "kube-system", "aws-auth"),
+            lambda: self._store.listed(crds.IDENTITY_MAPPINGS),
+        )
+        authorization = Authorization(self._store, access.policies_allow)
         writes = Operations(self._store, kinds, self._effects, clock=spec.clock, new_id=new_id)
         resources = Resources(
-            self._store, writes, Reviews(authorization, review, self.tokens), self.tokens, authorization
+            self._store, writes, Reviews(authorization, access.review, self.tokens), self.tokens, authorization
         )
         self._api = KubernetesApi(
             spec.name,
             self._store,
             kinds,
-            Authenticator(review, self.tokens, self._state, spec.clock),
+            Authenticator(access.review, self.tokens, self._state, spec.clock),
             authorization,
             resources,
             Paths(kinds, spec.version, self.tokens),
@@ -124,39 +89,6 @@ class EmbeddedCluster:
             await self._server.close()
             self._server = None
         self._store.close()
-
-    def map_identity(self, identity: Identity) -> MappingDecision:
-        """Who the cluster takes an AWS identity for."""
-        access = self._spec.access()
-        return resolve(
-            identity,
-            Mappings(access.mode, access.entries, self._read_aws_auth(), self._identity_mappings(), access.creator),
-        )
-
-    def _reviewer(self) -> Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]:
-        review = Review(self._spec.name, self._spec.hosts, self._spec.sts, self.map_identity)
-
-        async def answer(question: Mapping[str, Any]) -> Mapping[str, Any]:
-            return await review(question, now=self._spec.clock())
-
-        return answer
-
-    def _entries(self) -> Mapping[str, AccessEntry]:
-        access = self._spec.access()
-        return access.entries if access.mode.reads_entries else {}
-
-    def _read_aws_auth(self) -> AwsAuth | None:
-        found = self._store.get(CONFIG_MAPS, "kube-system", "aws-auth")
-        if found is None:
-            return None
-        version = found["metadata"]["resourceVersion"]
-        if self._aws_auth is None or self._aws_auth[0] != version:
-            self._aws_auth = version, parse_aws_auth(found.get("data") or {})
-        return self._aws_auth[1]
-
-    def _identity_mappings(self) -> tuple[IdentityMapping, ...]:
-        found = (IdentityMapping.from_object(one) for one in self._store.listed(crds.IDENTITY_MAPPINGS))
-        return tuple(mapping for mapping in found if mapping is not None)
 
     def _state(self) -> tuple[int, ...]:
         return (

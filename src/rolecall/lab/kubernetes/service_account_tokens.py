@@ -29,6 +29,49 @@ MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 600, 86_400, 3_600
 _ACCOUNTS = ("", "serviceaccounts")
 
 
+class ServiceAccountKey:
+    """The key in a cluster's folder that its service account tokens are signed with, made where it is not there yet.
+
+    :ivar id: the key id as the real server makes it (``pkg/serviceaccount/jwt.go``, ``keyIDFromPublicKey``).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "service-account-key.pem"
+        self._key = _load_or_make(self.path)
+        public = self._key.public_key()
+        numbers = public.public_numbers()
+        self._public = {"x": _encode(numbers.x.to_bytes(32, "big")), "y": _encode(numbers.y.to_bytes(32, "big"))}
+        encoded = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        self.id = _encode(hashlib.sha256(encoded).digest())
+
+    def jwks(self) -> dict[str, Any]:
+        """The JSON Web Key Set that verifies what this key signs."""
+        key = {"use": "sig", "kty": "EC", "kid": self.id, "alg": "ES256", "crv": "P-256", **self._public}
+        return {"keys": [key]}
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """A JSON Web Token with these claims."""
+        header = {"alg": "ES256", "kid": self.id}
+        signed = ".".join(_encode(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+        r, s = utils.decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+        return f"{signed}.{_encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+    def verified(self, token: str) -> dict[str, Any] | None:
+        """The claims of a token that this key has signed, whatever they say; ``None`` for any other."""
+        try:
+            signed, _, signature = token.rpartition(".")
+            raw = _decode(signature)
+            header, claims = (json.loads(_decode(part)) for part in signed.split("."))
+            if header.get("alg") != "ES256" or header.get("kid") != self.id or len(raw) != 64:
+                return None
+            r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
+            der = utils.encode_dss_signature(r, s)
+            self._key.public_key().verify(der, signed.encode(), ec.ECDSA(hashes.SHA256()))
+        except (ValueError, TypeError, AttributeError, binascii.Error, InvalidSignature, RecursionError):
+            return None
+        return claims if isinstance(claims, dict) else None
+
+
 class ServiceAccountTokens:
     """Issues and checks the tokens of one cluster.
 
@@ -39,15 +82,11 @@ class ServiceAccountTokens:
         self.issuer = issuer
         self._store = store
         self._clock = clock
-        self._key = _load_or_make(folder / "service-account-key.pem")
-        numbers = self._key.public_key().public_numbers()
-        self._public = {"x": _encode(numbers.x.to_bytes(32, "big")), "y": _encode(numbers.y.to_bytes(32, "big"))}
-        self._id = _encode(hashlib.sha256(json.dumps(self._public).encode()).digest())
+        self._key = ServiceAccountKey(folder)
 
     def jwks(self) -> dict[str, Any]:
         """The JSON Web Key Set that verifies these tokens."""
-        key = {"use": "sig", "kty": "EC", "kid": self._id, "alg": "ES256", "crv": "P-256", **self._public}
-        return {"keys": [key]}
+        return self._key.jwks()
 
     def issue(self, account: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a ``TokenRequest`` for a service account."""
@@ -80,12 +119,12 @@ class ServiceAccountTokens:
             "apiVersion": "authentication.k8s.io/v1",
             "metadata": {"name": name, "namespace": namespace, "creationTimestamp": None},
             "spec": {"audiences": audiences, "expirationSeconds": ends - now, "boundObjectRef": None},
-            "status": {"token": self._sign(claims), "expirationTimestamp": moment},
+            "status": {"token": self._key.sign(claims), "expirationTimestamp": moment},
         }
 
     def user(self, token: str, audiences: Sequence[str] = (DEFAULT_AUDIENCE,)) -> KubernetesUser | None:
         """Whose token this is; ``None`` for one that is not valid now, or whose account is gone."""
-        claims = self._verified(token)
+        claims = self._key.verified(token)
         if claims is None:
             return None
         now = self._clock().timestamp()
@@ -103,26 +142,6 @@ class ServiceAccountTokens:
             account["uid"],
             ("system:serviceaccounts", f"system:serviceaccounts:{namespace}"),
         )
-
-    def _sign(self, claims: Mapping[str, Any]) -> str:
-        header = {"alg": "ES256", "kid": self._id}
-        signed = ".".join(_encode(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
-        r, s = utils.decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{signed}.{_encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
-
-    def _verified(self, token: str) -> dict[str, Any] | None:
-        try:
-            signed, _, signature = token.rpartition(".")
-            raw = _decode(signature)
-            header, claims = (json.loads(_decode(part)) for part in signed.split("."))
-            if header.get("alg") != "ES256" or header.get("kid") != self._id or len(raw) != 64:
-                return None
-            r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
-            der = utils.encode_dss_signature(r, s)
-            self._key.public_key().verify(der, signed.encode(), ec.ECDSA(hashes.SHA256()))
-        except (ValueError, TypeError, AttributeError, binascii.Error, InvalidSignature, RecursionError):
-            return None
-        return claims if isinstance(claims, dict) else None
 
 
 def _load_or_make(path: Path) -> ec.EllipticCurvePrivateKey:
