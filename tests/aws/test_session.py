@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lab_shell import enter
 from rolecall.aws.errors import AwsError
 from rolecall.aws.session import AccountAccess, AwsClients, identify
 
@@ -25,12 +26,7 @@ def lab_variables(start_lab: Callable[..., Any]) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def environment(lab_variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be in the lab's shell."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in lab_variables.items():
-        if name.startswith(("AWS_", "HOME", "no_proxy", "NO_PROXY")):
-            monkeypatch.setenv(name, value)
+    enter(lab_variables, monkeypatch)
 
 
 def second(**how: str) -> AccountAccess:
@@ -40,8 +36,7 @@ def second(**how: str) -> AccountAccess:
 @pytest.fixture(scope="module")
 def role(lab_variables: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in lab_variables.items():
-            patch.setenv(name, value)
+        enter(lab_variables, patch)
         iam = AwsClients([second(profile=f"lab-admin-{SECOND}")]).client(SECOND, "iam")
         trust = {
             "Version": "2012-10-17",
