@@ -68,6 +68,7 @@ class Change:
 
     :param key: its number in the plan, as text; unique within it.
     :param needs: keys of the changes that must be done before this one; where one of them fails, this is not tried.
+    :param follows: keys of the changes that must have ended before this one, done or failed.
     :param text: for aws-auth the entry's own text as it stood, so that an undo puts back comments and order; or empty.
     """
 
@@ -76,4 +77,5 @@ class Change:
     before: Value | None
     after: Value | None
     needs: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
     text: str = ""
