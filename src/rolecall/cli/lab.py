@@ -71,6 +71,9 @@ def down(home: Home = None) -> None:
     rolecall lab down
     """
     lab = LabHome.find(home)
+    if not lab.exists():
+        sys.stdout.write(f"there is no lab in {lab.folder}\n")
+        return
     stopped = control.stop(lab)
     sys.stdout.write(f"lab {lab.folder} {'stopped' if stopped else 'was not running'}\n")
 
@@ -92,7 +95,7 @@ def status(home: Home = None, output: Output = Format.table) -> None:
         print_table(
             ("field", "value"),
             [
-                (key, ", ".join(value) if isinstance(value, list) else str(value))
+                (key, ", ".join(value) if isinstance(value, list) else str(value or ""))
                 for key, value in found.items()
                 if key != "clusters"
             ],
@@ -212,8 +215,8 @@ def _describe(lab: LabHome, settings: LabSettings, running: RunningLab | None) -
     return {
         "home": str(lab.folder),
         "status": "running" if running else "stopped",
-        "endpoint": running.endpoint if running else "",
-        "pid": running.pid if running else "",
+        "endpoint": running.endpoint if running else None,
+        "pid": running.pid if running else None,
         "accounts": list(settings.accounts),
         "region": settings.region,
         "clusters": clusters_in(lab),

@@ -17,6 +17,8 @@ app = typer.Typer(
     help="Give people access to Kubernetes clusters through AWS IAM roles, take it away, prove who can get in.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Boxes are for people; what is piped or redirected gets plain lines.
+    rich_markup_mode="rich" if sys.stdout.isatty() and sys.stderr.isatty() else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(lab.app, name="lab")
@@ -50,3 +52,6 @@ def main() -> None:
         # The reader went away (`| head`): that is its right, and no error of ours.
         sys.stderr.close()
         raise SystemExit(0) from None
+    except OSError as error:
+        # A full disk, a folder that may not be written: the person's to mend, so no traceback.
+        fail(RolecallError((error.strerror or str(error)).lower(), where=str(error.filename or "")))

@@ -23,16 +23,25 @@ def settle(
     """The settings to start with: what the lab has, changed by what was asked for, saved.
 
     Accounts are added, never taken away: an account holds state. The first account of a lab stays the first.
+    :class:`LabError` for what no lab can be made of; nothing is written then.
     """
-    home.create()
     asked = tuple(dict.fromkeys(accounts))
-    settings = home.settings() if home.exists() else LabSettings(asked or LabSettings().accounts)
+    before = home.settings() if home.exists() else None
+    settings = before or LabSettings(asked or LabSettings().accounts)
     settings = replace(
         settings,
         accounts=tuple(dict.fromkeys((*settings.accounts, *asked))),
-        region=region or settings.region,
+        region=settings.region if region is None else region,
         port=settings.port if port is None else port,
     )
+    if before is not None and before.partition != settings.partition:
+        raise LabError(
+            f"this lab is in partition {before.partition}, which all its ARNs name; "
+            f"{settings.region} is in {settings.partition}",
+            where=str(home.folder),
+            advice="make another lab for it: rolecall lab up --home DIR --region " + settings.region,
+        )
+    home.create()
     home.save_settings(settings)
     return settings
 
@@ -61,11 +70,8 @@ def start_detached(home: LabHome) -> RunningLab:
     if said.startswith("ready "):
         return RunningLab(process.pid, said.removeprefix("ready ").strip())
     process.terminate()
-    raise LabError(
-        said.removeprefix("failed ").strip() or "the lab did not start",
-        where=str(home.folder),
-        advice=f"its log: {home.log}",
-    )
+    what, _, advice = said.removeprefix("failed ").rstrip("\n").partition("\t")
+    raise LabError(what or "the lab did not start", where=str(home.folder), advice=advice or f"its log: {home.log}")
 
 
 def stop(home: LabHome) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,8 +49,8 @@ def profile_name(settings: LabSettings, account: str) -> str:
 
 
 def write_profiles(home: LabHome, settings: LabSettings, keys: Mapping[str, AdministratorKey]) -> None:
-    """Append the administrators' profiles to the lab's AWS CLI files; what a person wrote there stays untouched."""
-    _append_sections(
+    """Put the administrators' profiles into the lab's AWS CLI files; what a person wrote there stays untouched."""
+    _put_sections(
         home.user_home / ".aws" / "credentials",
         {
             profile_name(settings, account): (
@@ -58,7 +59,7 @@ def write_profiles(home: LabHome, settings: LabSettings, keys: Mapping[str, Admi
             for account, key in keys.items()
         },
     )
-    _append_sections(
+    _put_sections(
         home.user_home / ".aws" / "config",
         {
             f"profile {profile_name(settings, account)}": f"region = {settings.region}\noutput = json\n"
@@ -142,11 +143,20 @@ def _endpoint_variables(settings: LabSettings, endpoint: str) -> dict[str, str]:
     }
 
 
-def _append_sections(path: Path, sections: Mapping[str, str]) -> None:
+def _put_sections(path: Path, sections: Mapping[str, str]) -> None:
     text = path.read_text() if path.exists() else ""
     for name, body in sections.items():
-        if f"[{name}]" not in text:
-            text += f"{chr(10) if text else ''}[{name}]\n{body}"
+        heading = f"[{name}]\n"
+        if heading not in text:
+            text += f"{chr(10) if text else ''}{heading}{body}"
+            continue
+        # The lab's own lines are brought up to date, such as the region; lines that were added below them stay.
+        before, _, after = text.partition(heading)
+        for line in body.splitlines(keepends=True):
+            key = line.partition("=")[0]
+            own, bracket, others = after.partition("\n[")
+            after = re.sub(rf"(?m)^{re.escape(key)}=.*\n?", lambda _, line=line: line, own, count=1) + bracket + others
+        text = before + heading + after
     write_private(path, text)
 
 

@@ -33,7 +33,9 @@ HOME_VARIABLE = "ROLECALL_LAB_HOME"
 DEFAULT_ACCOUNT = "231144931069"
 DEFAULT_REGION = "eu-west-2"
 MAX_ACCOUNTS = 100
+_OWN = ("lock", "clusters", "home", "lab.log")
 ADMINISTRATOR = "lab-admin"
+_MEND = "mend the file, or delete the lab's folder and start anew: rolecall lab up"
 
 
 class LabError(RolecallError):
@@ -124,7 +126,8 @@ class LabHome:
 
     def create(self) -> None:
         """Make the folder, for its owner alone; refuse one that holds something else."""
-        if self.folder.is_dir() and not self.exists() and any(p.name != "lock" for p in self.folder.iterdir()):
+        # A lab that was killed while it was being made has its folders and no settings yet.
+        if self.folder.is_dir() and not self.exists() and any(p.name not in _OWN for p in self.folder.iterdir()):
             raise LabError(
                 "this folder holds something that is not a lab",
                 where=str(self.folder),
@@ -132,6 +135,12 @@ class LabHome:
             )
         for folder in (self.folder, self.clusters, self.user_home, self.user_home / ".aws", self.user_home / ".kube"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.folder.stat().st_uid != os.geteuid():
+            raise LabError(
+                "this folder belongs to another user", where=str(self.folder), advice="give one of your own with --home"
+            )
+        # One that was there before may have been open to others, and keys are kept here.
+        self.folder.chmod(0o700)
 
     def settings(self) -> LabSettings:
         """What this lab is made of; :class:`LabError` where there is no lab here."""
@@ -140,8 +149,12 @@ class LabHome:
         found = _read_json(self._settings_file)
         try:
             return LabSettings(tuple(found["accounts"]), found["region"], found["port"])
-        except (KeyError, TypeError) as error:
-            raise LabError(f"the lab's settings lack {error}", where=str(self._settings_file)) from error
+        except (KeyError, TypeError, LabError) as error:
+            raise LabError(
+                f"these are not the settings of a lab ({error.what if isinstance(error, LabError) else error!r})",
+                where=str(self._settings_file),
+                advice=_MEND,
+            ) from error
 
     def save_settings(self, settings: LabSettings) -> None:
         write_private(self._settings_file, json.dumps(asdict(settings), indent=2) + "\n")
@@ -209,7 +222,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise LabError(f"cannot be read: {error}", where=str(path)) from error
+        raise LabError(f"cannot be read: {error}", where=str(path), advice=_MEND) from error
     if not isinstance(found, dict):
-        raise LabError("is not a JSON object", where=str(path))
+        raise LabError("is not a JSON object", where=str(path), advice=_MEND)
     return found

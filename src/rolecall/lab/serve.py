@@ -21,6 +21,8 @@ LOG_BYTES = 5_000_000
 
 def serve(home: LabHome, on_ready: Callable[[RunningLab], None]) -> None:
     """Serve a lab until SIGTERM or SIGINT. ``on_ready`` is called once it answers."""
+    # State and keys are nobody else's, whoever makes the file.
+    os.umask(0o077)
     home.create()
     _log_to(home.log)
     with home.locked():
@@ -61,7 +63,7 @@ def _log_to(path: Path) -> None:
 
 
 def main() -> None:
-    """Entry of the detached process: says ``ready URL`` or ``failed WHY`` on the file descriptor it was given."""
+    """Entry of the detached process: says ``ready URL`` or ``failed WHAT<tab>ADVICE`` on the given descriptor."""
     parser = argparse.ArgumentParser(prog="rolecall.lab.serve")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--ready-fd", type=int, required=True)
@@ -76,7 +78,7 @@ def main() -> None:
     try:
         serve(LabHome(options.home), lambda running: say(f"ready {running.endpoint}"))
     except RolecallError as error:
-        say(f"failed {error.what}" + (f" ({error.advice})" if error.advice else ""))
+        say(f"failed {error.what}\t{error.advice}")
         sys.exit(1)
     except Exception as error:
         logging.getLogger(__name__).exception("the lab stopped")

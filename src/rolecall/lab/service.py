@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from datetime import UTC, datetime
 
 from aiohttp.web_request import BaseRequest
@@ -119,7 +120,7 @@ class LabService:
             port = await server.listen("127.0.0.1", wanted)
         except OSError as error:
             raise LabError(
-                f"port {wanted} cannot be used: {error.strerror or error}",
+                f"port {wanted} cannot be used: {os.strerror(error.errno) if error.errno else error}",
                 where=str(self._home.folder),
                 advice="stop what uses it, or give the lab another port: rolecall lab up --port N (0: any free one)",
             ) from None

@@ -1,0 +1,169 @@
+"""The lab's commands as a person types them: wrong input, folders of others, ports in use, what is left behind.
+
+Source: the project's own promises in README and docs/quick-start.md; exit codes as sysexits-free tools have them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def rolecall(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rolecall", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **variables},
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(start_lab: Callable[..., Any]) -> Any:
+    return start_lab("--account", "111122223333", "--account", "444455556666", "--region", "us-gov-west-1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--account", "12"), "12 digits"),
+        (("--region", "mars"), "reads like eu-west-2"),
+        (("--region", ""), "reads like eu-west-2"),
+        (("--port", "99999"), "1 to 65535"),
+        (("--port", "-1"), "1 to 65535"),
+    ],
+)
+def test_wrong_input_is_explained_and_leaves_nothing(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    home = tmp_path / "lab"
+    done = rolecall("lab", "up", "--detach", "--home", str(home), *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert says in done.stderr
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path.write_text("x"), "exists"),
+        (lambda path: path.symlink_to("/dev/null/nowhere"), "not a directory"),
+        (lambda path: (path.mkdir(), (path / "thesis.tex").write_text("x")), "not a lab"),
+        (lambda path: (path.mkdir(), (path / "lab.json").write_text("[")), "delete the lab's folder"),
+        (lambda path: (path.mkdir(), (path / "lab.json").write_text('{"accounts": 5}')), "delete the lab's folder"),
+        (
+            lambda path: (path.mkdir(), (path / "lab.json").write_text('{"accounts":["1"],"region":"x","port":0}')),
+            "not an AWS account id",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_a_lab(tmp_path: Path, make: Callable[[Path], Any], says: str) -> None:
+    home = tmp_path / "lab"
+    make(home)
+    done = rolecall("lab", "up", "--detach", "--home", str(home))
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert str(home) in done.stderr or "/dev/null" in done.stderr
+
+
+def test_a_lab_killed_while_it_was_made_is_made_again(tmp_path: Path) -> None:
+    for name in ("clusters", "home/.aws"):
+        (tmp_path / name).mkdir(parents=True)
+    assert rolecall("lab", "up", "--detach", "--home", str(tmp_path)).returncode == 0
+    assert rolecall("lab", "down", "--home", str(tmp_path)).returncode == 0
+
+
+def test_a_folder_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
+    home = tmp_path / "lab"
+    home.mkdir()
+    home.chmod(0o777)
+    assert rolecall("lab", "up", "--detach", "--home", str(home)).returncode == 0
+    rolecall("lab", "down", "--home", str(home))
+    assert home.stat().st_mode & 0o077 == 0
+    open_to_others = [path for path in (home / "aws.db", home / "home/.aws/credentials") if path.stat().st_mode & 0o077]
+    assert open_to_others == []
+
+
+def test_a_port_in_use(tmp_path: Path, lab: Any) -> None:
+    port = json.loads((lab.home / "lab.json").read_text())["port"]
+    done = rolecall("lab", "up", "--detach", "--home", str(tmp_path), "--port", str(port))
+    assert done.returncode == 1
+    assert f"port {port} cannot be used" in done.stderr
+    assert "--port N" in done.stderr
+    assert rolecall("lab", "up", "--detach", "--home", str(tmp_path), "--port", "0").returncode == 0
+    assert rolecall("lab", "down", "--home", str(tmp_path)).returncode == 0
+
+
+def test_a_lab_stays_in_its_partition_and_can_change_its_region(start_lab: Callable[..., Any]) -> None:
+    """ARNs carry the partition (IAM user guide, "Amazon Resource Names"): one account is in one."""
+    lab = start_lab("--region", "us-gov-west-1")
+    own = lab.home / "home" / ".aws" / "config"
+    own.write_text(own.read_text() + "cli_pager =\n\n[profile mine]\nregion = us-gov-west-1\n")
+    lab.rolecall("lab", "down")
+    refused = rolecall("lab", "up", "--detach", "--home", str(lab.home), "--region", "cn-north-1")
+    assert refused.returncode == 1
+    assert "partition aws-us-gov" in refused.stderr
+    lab.rolecall("lab", "up", "--detach", "--region", "us-gov-east-1")
+    assert own.read_text() == (
+        "[profile lab-admin]\nregion = us-gov-east-1\noutput = json\ncli_pager =\n\n"
+        "[profile mine]\nregion = us-gov-west-1\n"
+    )
+
+
+def test_two_accounts_have_two_profiles(lab: Any) -> None:
+    text = (lab.home / "home" / ".aws" / "credentials").read_text()
+    assert "[lab-admin]\n" in text
+    assert "[lab-admin-444455556666]\n" in text
+
+
+def test_a_running_lab_does_not_change_under_its_users(lab: Any) -> None:
+    done = rolecall("lab", "up", "--home", str(lab.home), "--account", "777788889999")
+    assert done.returncode == 1
+    assert "rolecall lab down" in done.stderr
+
+
+def test_exit_codes_of_shell_are_the_commands(lab: Any) -> None:
+    for command, code in ((["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137), (["no-such-command"], 127)):
+        assert rolecall("lab", "shell", "--home", str(lab.home), "--", *command).returncode == code
+
+
+def test_data_of_a_stopped_lab(tmp_path: Path) -> None:
+    rolecall("lab", "up", "--detach", "--home", str(tmp_path))
+    rolecall("lab", "down", "--home", str(tmp_path))
+    done = rolecall("lab", "status", "--home", str(tmp_path), "-o", "json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["status"], found["pid"], found["endpoint"]) == (3, "stopped", None, None)
+
+
+def test_down_where_there_is_nothing_says_so(tmp_path: Path) -> None:
+    done = rolecall("lab", "down", "--home", str(tmp_path / "typo"))
+    assert done.returncode == 0
+    assert "no lab" in done.stdout
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_lab_in_the_foreground_stops_when_asked(tmp_path: Path, signal_number: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "rolecall", "lab", "up", "--home", str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert "Ctrl-C stops it" in process.stdout.readline()
+        process.send_signal(signal_number)
+        assert process.wait(10) == 0
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_help_is_plain_where_it_is_piped() -> None:
+    done = rolecall("lab", "up", "--help")
+    assert done.stdout.isascii()
+    assert "rolecall lab up --home ./lab --account 111122223333 --account 444455556666" in done.stdout
+    assert done.stderr == ""
