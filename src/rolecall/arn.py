@@ -1,6 +1,6 @@
-"""ARNs: their parts, the AWS partitions, and the canonical identity behind a caller's ARN.
+"""ARNs: their parts, and the canonical identity behind a caller's ARN.
 
-Sources: AWS General Reference, "Amazon Resource Names (ARNs)"; botocore's ``endpoints.json`` for the partitions;
+Sources: AWS General Reference, "Amazon Resource Names (ARNs)";
 kubernetes-sigs/aws-iam-authenticator v0.7 ``pkg/arn/arn.go`` for :func:`canonicalize`.
 """
 
@@ -11,33 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rolecall.errors import InvalidArnError
+from rolecall.partitions import PARTITIONS, Partition
+
+__all__ = ["PARTITIONS", "Arn", "Partition", "PrincipalArn", "PrincipalKind", "canonicalize"]
 
 MAX_ARN_LENGTH = 2048
 _ACCOUNT = re.compile(r"[0-9]{12}")
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """One separate AWS cloud: its name in ARNs, its DNS suffix, and a pattern of its region names."""
-
-    name: str
-    dns_suffix: str
-    region_pattern: re.Pattern[str]
-
-
-PARTITIONS: dict[str, Partition] = {
-    partition.name: partition
-    for partition in (
-        Partition("aws", "amazonaws.com", re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+")),
-        Partition("aws-cn", "amazonaws.com.cn", re.compile(r"cn-\w+-\d+")),
-        Partition("aws-us-gov", "amazonaws.com", re.compile(r"us-gov-\w+-\d+")),
-        Partition("aws-iso", "c2s.ic.gov", re.compile(r"us-iso-\w+-\d+")),
-        Partition("aws-iso-b", "sc2s.sgov.gov", re.compile(r"us-isob-\w+-\d+")),
-        Partition("aws-iso-e", "cloud.adc-e.uk", re.compile(r"eu-isoe-\w+-\d+")),
-        Partition("aws-iso-f", "csp.hci.ic.gov", re.compile(r"us-isof-\w+-\d+")),
-        Partition("aws-eusc", "amazonaws.eu", re.compile(r"eusc-(de)-\w+-\d+")),
-    )
-}
 
 
 class PrincipalKind(Enum):

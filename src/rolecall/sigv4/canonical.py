@@ -8,18 +8,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from urllib.parse import quote, quote_from_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _SPACES = re.compile(rb" +")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
+_ENCODED = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
 
 
 def encode(text: str) -> str:
     """URI-encode as SigV4 does: everything but the unreserved characters of RFC 3986."""
-    return quote(text, safe="-_.~")
+    return "".join([_ENCODED[byte] for byte in text.encode()])
 
 
 def canonical_path(path: bytes) -> str:
@@ -29,6 +33,8 @@ def canonical_path(path: bytes) -> str:
     """
     if path in (b"/", b""):
         return "/"
+    from urllib.parse import quote_from_bytes
+
     kept: list[bytes] = []
     for segment in path.split(b"/"):
         if segment == b"..":

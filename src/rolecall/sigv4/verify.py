@@ -25,7 +25,7 @@ from rolecall.sigv4.canonical import (
     string_to_sign,
 )
 from rolecall.sigv4.request import HttpRequest
-from rolecall.sigv4.sign import TIMESTAMP
+from rolecall.sigv4.signing import TIMESTAMP
 
 MAX_SKEW = timedelta(minutes=5)
 MAX_EXPIRES = 604_800

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rolecall.arn import PARTITIONS
+from rolecall.partitions import PARTITIONS
+from rolecall.tokens.endpoints import regional_endpoint
+
+__all__ = ["StsHosts", "regional_endpoint"]
 
 _REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+){1,3}-[0-9]{1,2}")
-# AWS General Reference: dual-stack endpoints live under their own suffixes.
-_DUAL_STACK_SUFFIX = {"aws": "api.aws", "aws-us-gov": "api.aws", "aws-cn": "api.amazonwebservices.com.cn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +39,10 @@ class StsHosts:
         partition = PARTITIONS[self.partition]
         if self.partition == "aws" and host == "sts.amazonaws.com":
             return True
-        for suffix in (partition.dns_suffix, _DUAL_STACK_SUFFIX.get(self.partition, "")):
+        for suffix in (partition.dns_suffix, partition.dual_stack_suffix):
             if not suffix or not host.endswith(f".{suffix}"):
                 continue
             service, _, region = host.removesuffix(f".{suffix}").partition(".")
             if service in ("sts", "sts-fips"):
                 return bool(_REGION.fullmatch(region) and partition.region_pattern.fullmatch(region))
         return False
-
-
-def regional_endpoint(region: str) -> str:
-    """The URL of a region's STS, without a trailing slash: ``https://sts.eu-west-2.amazonaws.com``."""
-    for partition in PARTITIONS.values():
-        if partition.region_pattern.fullmatch(region):
-            return f"https://sts.{region}.{partition.dns_suffix}"
-    raise ValueError(f"{region!r} is not an AWS region")

@@ -16,9 +16,8 @@ from urllib.parse import unquote, urlsplit
 from rolecall.errors import RolecallError
 from rolecall.sigv4.request import HttpRequest
 from rolecall.tokens.hosts import StsHosts
-from rolecall.tokens.mint import CLUSTER_HEADER, LIFETIME, PREFIX
+from rolecall.tokens.mint import CLUSTER_HEADER, LIFETIME, MAX_TOKEN_LENGTH, PREFIX
 
-MAX_TOKEN_LENGTH = 4096
 MAX_EXPIRES = 900
 MAX_SKEW = timedelta(minutes=5)
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)

@@ -1,0 +1,46 @@
+"""The text of a token from plain values, with the fewest imports; :mod:`rolecall.tokens.mint` is its face for programs.
+
+Source of the format: aws-iam-authenticator v0.7 ``pkg/token/token.go`` and the AWS CLI's ``eks get-token``
+(``awscli/customizations/eks/get_token.py``).
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+
+from rolecall.sigv4.canonical import fold
+from rolecall.sigv4.presigned import presigned_query
+
+PREFIX = "k8s-aws-v1."
+CLUSTER_HEADER = "x-k8s-aws-id"
+# The server takes a token for 15 minutes from its date, whatever X-Amz-Expires says; clients report one minute less.
+LIFETIME_SECONDS = 900
+REPORTED_SECONDS = 840
+PRESIGNED_SECONDS = 60
+# The server refuses what is longer (aws-iam-authenticator's maxTokenLenBytes).
+MAX_TOKEN_LENGTH = 4096
+
+
+def token_text(key: tuple[str, str, str | None], cluster: str, *, region: str, timestamp: str, endpoint: str) -> str:
+    """A token for ``cluster``.
+
+    :param key: access key id, secret access key, and the session token of temporary credentials.
+    :param region: the region to sign for.
+    :param timestamp: ``20260131T235959Z``.
+    :param endpoint: ``https://HOST`` of STS; a path is not part of a token.
+    """
+    scheme, _, rest = endpoint.partition("://")
+    host = rest.split("/", 1)[0]
+    query = presigned_query(
+        "GET",
+        b"/",
+        "Action=GetCallerIdentity&Version=2011-06-15",
+        (("host", host), (CLUSTER_HEADER, fold(cluster.encode()))),
+        key,
+        region=region,
+        service="sts",
+        timestamp=timestamp,
+        expires=PRESIGNED_SECONDS,
+    )
+    encoded = b2a_base64(f"{scheme}://{host}/?{query}".encode(), newline=False).decode()
+    return PREFIX + encoded.rstrip("=").replace("+", "-").replace("/", "_")
