@@ -1,0 +1,426 @@
+"""Change one entry of aws-auth and nothing else: comments, order, unknown keys, quoting and line ends stay.
+
+Functions over the ``data`` of the ConfigMap; they return new data and leave the old as it was. After each edit the
+result is read back twice, by the authenticator's rules (:mod:`rolecall.mapping.aws_auth`) and as plain YAML, and must
+mean exactly the old mappings plus the change; else :class:`AwsAuthEditError` and nothing changes. ARNs are compared
+in lower case and the last of several entries for one ARN is the one in force, as the authenticator has it
+(aws-iam-authenticator v0.7 ``pkg/mapper/configmap``, ``saveMap``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rolecall.mapping.aws_auth import AwsAuthEntry, parse_aws_auth
+from rolecall.mapping.aws_auth_entry_text import EntryStyle, edit_entry, entry_style, field_of
+from rolecall.mapping.yaml_text import (
+    Edit,
+    Kind,
+    Node,
+    YamlTextError,
+    dash_before,
+    last_line_end,
+    line_break,
+    line_end,
+    line_start,
+    parse,
+    place,
+    scalar_text,
+    splice,
+)
+
+ARN_KEYS = {"mapRoles": "rolearn", "mapUsers": "userarn"}
+ACCOUNTS = "mapAccounts"
+# Texts that the authenticator takes for an empty section besides a blank one (configmap.go, ParseMap).
+_EMPTY = ("``", '""')
+_Fields = tuple[str, str, tuple[str, ...]]
+
+
+class AwsAuthEditError(YamlTextError):
+    """The text cannot be changed without a risk to something else in it; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedEntry:
+    """An entry that was taken out, with what it takes to put it back.
+
+    :param index: its place in the list, counted from 0.
+    :param after: ARN of the entry before it, empty for the first.
+    :param gap: lines (comments, blank ones) between that entry, or the start of the text, and this one.
+    :param offset: where ``text`` stood.
+    :param text: the characters that were cut.
+    """
+
+    index: int
+    after: str
+    arn: str
+    username: str
+    groups: tuple[str, ...]
+    gap: int
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What :func:`remove_entry` took out of a section.
+
+    :param digest: SHA-256 of the section's text that remained, in hexadecimal; where it is still that text, an undo
+        is exact to the byte.
+    """
+
+    section: str
+    digest: str
+    entries: tuple[RemovedEntry, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for a journal."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Removed:
+        """The value that :meth:`as_json` wrote."""
+        entries = (RemovedEntry(**{**entry, "groups": tuple(entry["groups"])}) for entry in found["entries"])
+        return cls(found["section"], found["digest"], tuple(entries))
+
+
+def set_entry(data: Mapping[str, str], section: str, arn: str, username: str, groups: Sequence[str]) -> dict[str, str]:
+    """Map ``arn`` to ``username`` and ``groups``: the entry in force is changed where it stands, or one is added.
+
+    :raises YamlTextError: the text is no YAML, or the entry cannot be changed alone (anchors, merge keys, tabs).
+    """
+    groups = tuple(groups)
+    if not arn.strip() or any(not group for group in groups):
+        raise AwsAuthEditError("an entry needs an ARN, and no group may be empty", where=section)
+    text, tree, entries = _read(data, section)
+    found = _last(entries, arn)
+    before = [_fields(entry) for entry in entries]
+    if found is None:
+        style = entry_style(text, tree, ARN_KEYS[section])
+        flow = style.flow(arn, username, groups)
+        lines = [flow] if style.braces else style.lines(arn, username, groups)
+        result = _append(text, tree, style, lines, flow)
+        after = [*before, (arn, username, groups)]
+    else:
+        entry = entries[found]
+        if (entry.username, entry.groups) == (username, groups):
+            return dict(data)
+        assert tree is not None
+        item = _mappings(tree)[found]
+        result = _on_whole_lines(text, lambda text: edit_entry(text, item, section, entry, username, groups))
+        after = [*before[:found], (entry.arn, username, groups), *before[found + 1 :]]
+    return _checked(data, section, result, after, touched=found)
+
+
+def remove_entry(data: Mapping[str, str], section: str, arn: str) -> tuple[dict[str, str], Removed]:
+    """Take out every entry of ``arn``, and say what was taken. Comments that stand before an entry stay."""
+    text, tree, entries = _read(data, section)
+    wanted = [index for index, entry in enumerate(entries) if entry.arn.lower() == arn.lower() and entry.arn]
+    if not wanted:
+        return dict(data), Removed(section, _digest(text), ())
+    assert tree is not None
+    items = _mappings(tree)
+    _refuse_shared_anchors(section, tree, [items[index] for index in wanted])
+    spans = dict(zip(wanted, _spans(text, tree, [items[index] for index in wanted]), strict=True))
+    remaining = splice(text, [Edit(start, end, "") for start, end in spans.values()])
+    removed = []
+    for index, (start, end) in spans.items():
+        entry, floor = entries[index], items[index - 1].end if index else 0
+        gap = text[floor:start].count("\n") - (1 if index else 0)
+        after_arn = entries[index - 1].arn if index else ""
+        removed.append(
+            RemovedEntry(index, after_arn, entry.arn, entry.username, entry.groups, max(gap, 0), start, text[start:end])
+        )
+    after = [_fields(entry) for index, entry in enumerate(entries) if index not in spans]
+    new = _checked(data, section, remaining, after)
+    return new, Removed(section, _digest(new[section]), tuple(removed))
+
+
+def restore_entries(data: Mapping[str, str], removed: Removed) -> dict[str, str]:
+    """Put back what :func:`remove_entry` took out, in place.
+
+    Where the section is as the removal left it, the result is what it was before, byte for byte. Where others changed
+    it since, each entry goes back behind the entry it followed, else to the end.
+
+    :raises AwsAuthEditError: somebody mapped one of the ARNs again, or the list is now written in another way.
+    """
+    result = dict(data)
+    section = removed.section
+    text = result.get(section, "")
+    if _digest(text) == removed.digest:
+        for entry in removed.entries:
+            text = text[: entry.offset] + entry.text + text[entry.offset :]
+        return {**result, section: text} if removed.entries else result
+    taken = {entry.arn.lower() for entry in removed.entries}
+    for mapped in parse_aws_auth(result).entries:
+        if mapped.section == section and mapped.arn.lower() in taken:
+            raise AwsAuthEditError(
+                f"{mapped.arn} was mapped again since",
+                where=place(section, mapped.line),
+                advice="remove that entry first, or leave things as they are",
+            )
+    for entry in removed.entries:
+        result = _put_back(result, section, entry)
+    return result
+
+
+def set_account(data: Mapping[str, str], account: str) -> dict[str, str]:
+    """Add an account id to ``mapAccounts``, quoted so that no reader takes it for a number."""
+    if not (len(account) == 12 and account.isascii() and account.isdigit()):
+        raise AwsAuthEditError(f"{account!r} is no account id", advice="an account id has 12 digits")
+    text, tree = _tree(data, ACCOUNTS)
+    before = parse_aws_auth(data).accounts
+    if account in before:
+        return dict(data)
+    style = entry_style(text, tree, "")
+    quoted = scalar_text(account, style.quote or '"', flow=True)
+    result = _append(text, tree, style, [quoted], quoted)
+    return _checked(data, ACCOUNTS, result, None, accounts=before | {account})
+
+
+def remove_account(data: Mapping[str, str], account: str) -> dict[str, str]:
+    """Take an account id out of ``mapAccounts``, wherever it stands."""
+    text, tree = _tree(data, ACCOUNTS)
+    items = [item for item in tree.children if item.kind is Kind.SCALAR and item.value == account] if tree else []
+    if tree is None or not items:
+        return dict(data)
+    _refuse_shared_anchors(ACCOUNTS, tree, items)
+    result = splice(text, [Edit(start, end, "") for start, end in _spans(text, tree, items)])
+    accounts = parse_aws_auth(data).accounts - {account}
+    return _checked(data, ACCOUNTS, result, None, accounts=accounts)
+
+
+def _tree(data: Mapping[str, str], section: str) -> tuple[str, Node | None]:
+    """The section's text and its list; no list where the section is empty or null."""
+    text = data.get(section, "")
+    if text.strip() in _EMPTY:
+        return "", None
+    tree = parse(text, section)
+    if tree is None or (tree.is_null and not tree.anchor):
+        return (text if tree is None else splice(text, [Edit(tree.start, tree.end, "")])), None
+    if tree.kind is not Kind.SEQUENCE:
+        raise AwsAuthEditError(
+            "not a list, so the whole section is lost",
+            where=place(section, tree.line),
+            advice="each entry starts with a dash; mend that first",
+        )
+    return text, tree
+
+
+def _read(data: Mapping[str, str], section: str) -> tuple[str, Node | None, list[AwsAuthEntry]]:
+    if section not in ARN_KEYS:
+        raise AwsAuthEditError(f"no section {section!r} with entries", advice="there are mapRoles and mapUsers")
+    text, tree = _tree(data, section)
+    found = parse_aws_auth(data)
+    entries = [entry for entry in found.entries if entry.section == section]
+    if tree is not None and len(_mappings(tree)) != len(entries):
+        # The two readings of one text must agree on what is where, or an edit could hit the wrong entry.
+        why = next((problem for problem in found.problems if problem.section == section), None)
+        raise AwsAuthEditError(
+            why.text if why else "entries whose places are not clear",
+            where=place(section, why.line if why else 1),
+            advice="mend that first; nothing was changed",
+        )
+    return text, tree, entries
+
+
+def _mappings(tree: Node) -> list[Node]:
+    """The items that the authenticator takes for entries, in order."""
+    anchors = {node.anchor: node for node in tree.walk() if node.anchor}
+    return [item for item in tree.children if anchors.get(item.value, item).kind is Kind.MAPPING]
+
+
+def _fields(entry: AwsAuthEntry) -> _Fields:
+    return (entry.arn, entry.username, entry.groups)
+
+
+def _last(entries: Sequence[AwsAuthEntry], arn: str) -> int | None:
+    return max((index for index, entry in enumerate(entries) if entry.arn.lower() == arn.lower()), default=None)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _on_whole_lines(text: str, change: Callable[[str], str]) -> str:
+    """``change`` made to a text whose last line has a line break; one that was not there is gone afterwards."""
+    if not text or text.endswith("\n"):
+        return change(text)
+    end = line_break(text, len(text))
+    return change(text + end).removesuffix(end)
+
+
+def _append(text: str, tree: Node | None, style: EntryStyle, lines: Sequence[str], flow: str) -> str:
+    """``text`` with one more item at the end of its list."""
+    if tree is None or (not tree.children and _alone(text, tree)):
+        if tree is not None:
+            text = splice(text, [Edit(tree.start, tree.end, "")])
+        if not text.strip():
+            text, end = "", "\n"
+        else:
+            end = line_break(text, 0)
+        return _on_whole_lines(
+            text, lambda text: text + "".join(style.item_line(i, x) + end for i, x in enumerate(lines))
+        )
+    if tree.is_block:
+        return _on_whole_lines(text, lambda text: _append_lines(text, style, lines))
+    if not tree.children:
+        return splice(text, [Edit(tree.start, tree.end, f"[{flow}]")])
+    last = tree.children[-1]
+    rest = text[last.end : tree.end - 1]
+    if "#" in rest:
+        raise AwsAuthEditError("a comment follows the last entry of a list in brackets", where=f"line {last.line}")
+    start = line_start(text, last.start)
+    indent = text[start : last.start]
+    gap = line_break(text, start) + indent if start > tree.start and not indent.strip() else " "
+    if "," in rest:
+        at = last.end + rest.index(",") + 1
+        return splice(text, [Edit(at, at, f"{gap}{flow},")])
+    return splice(text, [Edit(last.end, last.end, f",{gap}{flow}")])
+
+
+def _alone(text: str, tree: Node) -> bool:
+    """Whether an empty list stands at the start of a line of its own."""
+    return tree.column == 0 and not text[tree.end :].split("\n", 1)[0].strip()
+
+
+def _append_lines(text: str, style: EntryStyle, lines: Sequence[str]) -> str:
+    at = len(text.rstrip(" \r\n")) if text.strip() else 0
+    at = text.find("\n", at) + 1
+    end = line_break(text, at)
+    gap = end if style.blank_between else ""
+    return text[:at] + gap + "".join(style.item_line(i, line) + end for i, line in enumerate(lines)) + text[at:]
+
+
+def _spans(text: str, tree: Node, items: Sequence[Node]) -> list[tuple[int, int]]:
+    """What to cut so that the items are gone, in order and apart from each other."""
+    spans: list[tuple[int, int]] = []
+    for item in items:
+        start, end = _item_span(text, tree, item)
+        spans.append((max(start, spans[-1][1]) if spans else start, end))
+    return spans
+
+
+def _item_span(text: str, tree: Node, item: Node) -> tuple[int, int]:
+    """The characters to cut so that an item is gone: its lines in a block, itself and one comma in brackets."""
+    at = tree.children.index(item)
+    previous = tree.children[at - 1] if at else None
+    following = tree.children[at + 1] if at + 1 < len(tree.children) else None
+    if tree.is_block:
+        dash = dash_before(text, item, tree.column, previous.end if previous else tree.start)
+        start, end = line_start(text, dash), last_line_end(text, item)
+        if not text[start:end].endswith("\n") and start > 0:
+            # The last line had no line break: the one before it loses its own, and the text still ends without.
+            start -= 2 if text[start - 2 : start] == "\r\n" else 1
+        return start, end
+    start, end = (item.start, following.start) if following else (previous.end if previous else item.start, item.end)
+    gap = text[start : item.start] + text[item.end : end]
+    if not previous and not following:
+        gap = text[tree.start + 1 : item.start] + text[item.end : tree.end - 1]
+        start, end = tree.start + 1, tree.end - 1
+    if "#" in gap:
+        raise AwsAuthEditError("a comment stands between entries of a list in brackets", where=f"line {item.line}")
+    return start, end
+
+
+def _refuse_shared_anchors(section: str, tree: Node, items: Sequence[Node]) -> None:
+    gone = {id(node) for item in items for node in item.walk()}
+    anchors = {node.anchor for item in items for node in item.walk() if node.anchor}
+    for node in tree.walk():
+        if node.kind is Kind.ALIAS and node.value in anchors and id(node) not in gone:
+            raise AwsAuthEditError(
+                f"the entry defines &{node.value}, which line {node.line} uses",
+                where=place(section, items[0].line),
+                advice="write the values out in both entries first",
+            )
+
+
+def _put_back(data: dict[str, str], section: str, removed: RemovedEntry) -> dict[str, str]:
+    text, tree, entries = _read(data, section)
+    known = [entry.arn.lower() for entry in entries]
+    after = removed.after.lower()
+    if not (removed.index == 0 or known[removed.index - 1 : removed.index] == [after]):
+        index = len(known) - known[::-1].index(after) if after in known else len(known)
+    else:
+        index = removed.index
+    fields = [_fields(entry) for entry in entries]
+    expected = [*fields[:index], (removed.arn, removed.username, removed.groups), *fields[index:]]
+    lines = _indented(removed.text.strip("\r\n"), tree.column if tree and tree.is_block else None)
+    if tree is None:
+        result = (text + "\n" if text and not text.endswith("\n") else text) + lines + "\n"
+    elif not tree.is_block or not lines.lstrip().startswith("-"):
+        raise AwsAuthEditError("the list is written in another way than the removed entry", where=section)
+    else:
+        items, block = _mappings(tree), tree
+
+        def insert(text: str) -> str:
+            at = last_line_end(text, items[index - 1]) if index else 0
+            limit = line_start(text, dash_before(text, items[index], block.column, at)) if index < len(items) else at
+            for _ in range(removed.gap):
+                at = line_end(text, at) if at < limit else at
+            return text[:at] + lines + line_break(text, at) + text[at:]
+
+        result = _on_whole_lines(text, insert)
+    return _checked(data, section, result, expected)
+
+
+def _indented(item: str, column: int | None) -> str:
+    """An item's lines with its dash at another column, the rest moved along."""
+    old = " " * (len(item) - len(item.lstrip(" ")))
+    if column is None:
+        return item
+    return "".join(
+        " " * column + line.removeprefix(old) if line.startswith(old) and line.strip() else line
+        for line in item.splitlines(keepends=True)
+    )
+
+
+def _checked(
+    data: Mapping[str, str],
+    section: str,
+    text: str,
+    expected: Sequence[_Fields] | None,
+    *,
+    touched: int | None = None,
+    accounts: frozenset[str] | None = None,
+) -> dict[str, str]:
+    """The new data, once it is shown to mean the old plus the change."""
+    new = {**data, section: text}
+    old_map, new_map = parse_aws_auth(data), parse_aws_auth(new)
+    same = new_map.accounts == (old_map.accounts if accounts is None else accounts)
+    for name in ARN_KEYS:
+        found = [_fields(entry) for entry in new_map.entries if entry.section == name]
+        wanted = [_fields(entry) for entry in old_map.entries if entry.section == name]
+        same = same and found == (expected if name == section and expected is not None else wanted)
+    if not same or not _untouched(data, section, text, touched):
+        raise AwsAuthEditError(
+            "the change cannot be made without changing something else",
+            where=section,
+            advice="write the entry out in the usual form (one field a line, no anchors), then try again",
+        )
+    return new
+
+
+def _untouched(data: Mapping[str, str], section: str, text: str, touched: int | None) -> bool:
+    """Whether every item but the added, the removed and the touched one says what it said, unknown fields included."""
+    old, new = _tree(data, section)[1], parse(text, section)
+    old_items = list(_meanings(old, touched))
+    new_items = list(_meanings(new, touched))
+    shorter, longer = sorted((old_items, new_items), key=len)
+    rest = iter(longer)
+    return all(item in rest for item in shorter) and (touched is None or len(old_items) == len(new_items))
+
+
+def _meanings(tree: Node | None, touched: int | None) -> Iterator[object]:
+    if tree is None or tree.kind is not Kind.SEQUENCE:
+        return
+    changed = _mappings(tree)[touched] if touched is not None else None
+    for item in tree.children:
+        if item is changed:
+            known = [pair for name in ("username", "groups") if (pair := field_of(item, name, ""))]
+            yield tuple((key.meaning(), value.meaning()) for key, value in item.pairs if (key, value) not in known)
+        else:
+            yield item.meaning()

@@ -1,0 +1,401 @@
+"""aws-auth edited as a text that people own.
+
+What entries mean: aws-iam-authenticator v0.7 ``pkg/mapper/configmap``. Texts as AWS, eksctl and people write them:
+EKS user guide, "Grant IAM users access to Kubernetes with a ConfigMap"; eksctl ``pkg/authconfigmap``.
+"""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolecall.errors import RolecallError
+from rolecall.mapping.aws_auth import parse_aws_auth
+from rolecall.mapping.aws_auth_text import (
+    Removed,
+    remove_account,
+    remove_entry,
+    restore_entries,
+    set_account,
+    set_entry,
+)
+
+NODE = "arn:aws:iam::111111111111:role/node"
+DEV = "arn:aws:iam::111111111111:role/Dev"
+NEW = "arn:aws:iam::111111111111:role/New"
+
+# As AWS itself writes it for a node group (EKS user guide).
+AWS_STYLE = f"""\
+- groups:
+  - system:bootstrappers
+  - system:nodes
+  rolearn: {NODE}
+  username: system:node:{{{{EC2PrivateDNSName}}}}
+"""
+PEOPLE_STYLE = f"""\
+# who may do what: ask the platform team
+- rolearn: "{NODE}"   # the nodes
+  username: "system:node:{{{{EC2PrivateDNSName}}}}"
+  groups:
+    - "system:bootstrappers"
+    - "system:nodes"      # never remove
+
+- rolearn: "{DEV}"
+  username: "dev:{{{{SessionName}}}}"
+  sso: {{permissionSetName: x}}
+  groups:
+    # the team's own
+    - "developers"
+    - "viewers"
+# end
+"""
+JSON_STYLE = f'[{{"rolearn": "{DEV}", "username": "dev", "groups": ["a", "b"]}}]'
+
+
+def changed_lines(old: str, new: str) -> tuple[list[str], list[str]]:
+    """Lines taken out and lines put in."""
+    a, b = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    gone: list[str] = []
+    come: list[str] = []
+    for tag, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if tag != "equal":
+            gone += a[i:j]
+            come += b[k:m]
+    return gone, come
+
+
+def put(text: str, arn: str = DEV, username: str = "dev", groups: tuple[str, ...] = ("a",)) -> str:
+    return set_entry({"mapRoles": text}, "mapRoles", arn, username, groups)["mapRoles"]
+
+
+@pytest.mark.parametrize(
+    ("text", "gone", "come"),
+    [
+        # a new entry looks like its neighbours
+        (AWS_STYLE, [], ["- groups:\n", "  - a\n", f"  rolearn: {DEV}\n", "  username: dev\n"]),
+        (
+            AWS_STYLE.replace("\n", "\r\n"),
+            [],
+            ["- groups:\r\n", "  - a\r\n", f"  rolearn: {DEV}\r\n", "  username: dev\r\n"],
+        ),
+        (
+            f"  - rolearn: '{NODE}'\n    username: x\n    groups: [y]\n",
+            [],
+            [f"  - rolearn: '{DEV}'\n", "    username: 'dev'\n", "    groups: ['a']\n"],
+        ),
+        (
+            f"- {{rolearn: {NODE}, username: x, groups: []}}\n",
+            [],
+            [f'- {{rolearn: "{DEV}", username: dev, groups: [a]}}\n'],
+        ),
+        # the entry in force is changed where it stands
+        (
+            PEOPLE_STYLE,
+            ['  username: "dev:{{SessionName}}"\n', '    - "developers"\n', '    - "viewers"\n'],
+            ['  username: "dev"\n', '    - "a"\n'],
+        ),
+        (f"- rolearn: {DEV}\n  username: dev\n", [], ["  groups: [a]\n"]),
+        (f"- rolearn: {DEV}\n  groups: [a]\n", [], ["  username: dev\n"]),
+        (
+            f"- rolearn: {DEV}\n  username:  # who\n  groups: [a]\n",
+            ["  username:  # who\n"],
+            ["  username: dev  # who\n"],
+        ),
+        (
+            f"- rolearn: {DEV}\n  username: dev\n  groups: a # typo\n",
+            ["  groups: a # typo\n"],
+            ["  groups: [a] # typo\n"],
+        ),
+        (f"- rolearn: {DEV}\n  username: 7\n  groups:\n  - a\n", ["  username: 7\n"], ["  username: dev\n"]),
+        (f"- rolearn: {DEV}\n  username: dev\n  groups:\n  - a\n  - b # old\n", ["  - b # old\n"], []),
+        (
+            f"- rolearn: {DEV}\n  username: |-\n    x\n  groups: [a]\n",
+            ["  username: |-\n", "    x\n"],
+            ["  username: dev\n"],
+        ),
+        # the last of two entries is the one in force
+        (
+            f"- rolearn: {DEV}\n  username: old\n  groups: [a]\n- rolearn: {DEV.replace('Dev', 'dev')}\n  username: older\n  groups: [a]\n",
+            ["  username: older\n"],
+            ["  username: dev\n"],
+        ),
+    ],
+)
+def test_set_touches_only_its_lines(text: str, gone: list[str], come: list[str]) -> None:
+    assert changed_lines(text, put(text)) == (gone, come)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", f"- rolearn: {DEV}\n  username: dev\n  groups:\n  - a\n"),
+        ('""', f"- rolearn: {DEV}\n  username: dev\n  groups:\n  - a\n"),
+        ("[]\n", f"- rolearn: {DEV}\n  username: dev\n  groups:\n  - a\n"),
+        ("# none yet\n", f"# none yet\n- rolearn: {DEV}\n  username: dev\n  groups:\n  - a\n"),
+        (
+            f"- rolearn: {NODE}\n  username: x\n  groups: []",
+            f"- rolearn: {NODE}\n  username: x\n  groups: []\n- rolearn: {DEV}\n  username: dev\n  groups:\n  - a",
+        ),
+        (
+            JSON_STYLE.replace("Dev", "X"),
+            JSON_STYLE.replace("Dev", "X")[:-1] + f', {{"rolearn": "{DEV}", "username": "dev", "groups": ["a"]}}]',
+        ),
+        (JSON_STYLE, JSON_STYLE.replace('["a", "b"]', '["a"]')),
+    ],
+)
+def test_set_from_little(text: str, expected: str) -> None:
+    assert put(text) == expected
+
+
+def test_groups_can_become_none() -> None:
+    text = f"- rolearn: {DEV}\n  username: dev # me\n  groups:\n  - a\n  - b\n"
+    assert put(text, groups=()) == f"- rolearn: {DEV}\n  username: dev # me\n  groups: []\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- a: [\n", "not YAML"),
+        ("rolearn: x\n", "not a list"),
+        (f"- &x\n  rolearn: {DEV}\n  username: dev\n- *x\n", "anchor or alias"),
+        (f"- rolearn: {DEV}\n  username: x\n  groups: *g\n", "not YAML"),
+        (f"- rolearn: {NODE}\n  groups: &g [a, b]\n- rolearn: {DEV}\n  username: x\n  groups: *g\n", "anchor or alias"),
+        (f"- &b {{username: x}}\n- <<: *b\n  rolearn: {DEV}\n", "alias"),
+        (f"- rolearn: {DEV}\n  username: x\n  UserName: y\n", "username twice"),
+        (f"-\trolearn: {DEV}\n", ""),
+        (f"- rolearn: {DEV}\n  username: x\n  groups: [ # one\n    a,\n    b ]\n", "comment inside the brackets"),
+        ("\ufeff- rolearn: x\n", "byte order mark"),
+        (f"- rolearn: {NODE}\r  username: x\n", "line break"),
+        ("- a: 1\n---\n- b: 1\n", "several"),
+        (f"- rolearn: {NODE}\n  note: |\n    more", "changing something else"),
+        ("[" * 60 + "]" * 60, "nested"),
+    ],
+)
+def test_what_cannot_be_edited_safely_is_refused(text: str, words: str) -> None:
+    with pytest.raises(RolecallError) as refused:
+        put(text)
+    assert words in refused.value.what
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x07", "x\u2028"])
+def test_no_text_can_break_out_of_its_line(text: str) -> None:
+    with pytest.raises(RolecallError):
+        put("", username=text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "123",
+        "yes",
+        "null",
+        "~",
+        "*a",
+        "&a",
+        "a: b",
+        "a #b",
+        "- x",
+        "it's",
+        'say "x"',
+        "\\n",
+        "{{SessionName}}",
+        "",
+        "é",
+        "😀 x",
+        "012",
+        "1e3",
+        "12:30",
+        "2020-01-01",
+        "=",
+        "<<",
+        "!x",
+        "%x",
+        "@x",
+        "`x",
+    ],
+)
+@pytest.mark.parametrize(
+    "base", ["", JSON_STYLE, PEOPLE_STYLE, AWS_STYLE, f"- {{rolearn: {DEV}, username: x, groups: []}}\n"]
+)
+def test_any_printable_username_and_group_survives(text: str, base: str) -> None:
+    for arn in (DEV, NEW):
+        found = parse_aws_auth({"mapRoles": put(base, arn, text, (text or "g", "z"))}).roles[arn.lower()]
+        assert (found.username, found.groups) == (text, (text or "g", "z"))
+
+
+def test_remove_takes_every_duplicate_and_can_be_undone() -> None:
+    text = PEOPLE_STYLE + PEOPLE_STYLE
+    data = {"mapRoles": text, "mapUsers": "# mine\n", "other": "kept"}
+    new, removed = remove_entry(data, "mapRoles", DEV.upper())
+    assert "Dev" not in new["mapRoles"]
+    assert new["mapRoles"].count("# the nodes") == new["mapRoles"].count("# end") == 2
+    assert [entry.username for entry in removed.entries] == ["dev:{{SessionName}}"] * 2
+    assert restore_entries(new, Removed.from_json(removed.as_json())) == data
+    # Somebody added an entry at the end meanwhile: the removed ones go back to their places all the same.
+    later = restore_entries(set_entry(new, "mapRoles", NEW, "n", []), removed)
+    assert later["mapRoles"].startswith(text)
+    assert changed_lines(text, later["mapRoles"])[0] == []
+    with pytest.raises(RolecallError, match="mapped again"):
+        restore_entries(set_entry(new, "mapRoles", DEV, "n", []), removed)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"- rolearn: {DEV}\n", ""),
+        (f"# top\n- rolearn: {DEV}\n# end\n", "# top\n# end\n"),
+        (f"- rolearn: {NODE}\n- rolearn: {DEV}", f"- rolearn: {NODE}"),
+        (f"[{{rolearn: {DEV}}}, {{rolearn: {NODE}}}]", f"[{{rolearn: {NODE}}}]"),
+        (f"[{{rolearn: {NODE}}}, {{rolearn: {DEV}}}]", f"[{{rolearn: {NODE}}}]"),
+        (f"[ {{rolearn: {DEV}}} ]", "[]"),
+        (f"-\n  # inside\n  rolearn: {DEV}\n-  # b\n   rolearn: {NODE}\n", f"-  # b\n   rolearn: {NODE}\n"),
+    ],
+)
+def test_remove(text: str, left: str) -> None:
+    data = {"mapRoles": text}
+    new, removed = remove_entry(data, "mapRoles", DEV)
+    assert new["mapRoles"] == left
+    assert restore_entries(new, removed) == data
+
+
+def test_remove_refuses_an_anchor_that_others_use() -> None:
+    text = f"- rolearn: {DEV}\n  groups: &g [a]\n- rolearn: {NODE}\n  groups: *g\n"
+    with pytest.raises(RolecallError, match="&g"):
+        remove_entry({"mapRoles": text}, "mapRoles", DEV)
+    new, _ = remove_entry({"mapRoles": text}, "mapRoles", NODE)
+    assert new["mapRoles"] == f"- rolearn: {DEV}\n  groups: &g [a]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", '- "000000000012"\n'),
+        ("- '111111111111'\n", "- '111111111111'\n- '000000000012'\n"),
+        ("- 111111111111 # ours\n", '- 111111111111 # ours\n- "000000000012"\n'),
+        ('["111111111111"]', '["111111111111", "000000000012"]'),
+        ('- "000000000012"\n', '- "000000000012"\n'),
+    ],
+)
+def test_accounts(text: str, expected: str) -> None:
+    data = set_account({"mapAccounts": text}, "000000000012")
+    assert data["mapAccounts"] == expected
+    left = parse_aws_auth(remove_account(data, "000000000012")).accounts
+    assert left == parse_aws_auth({"mapAccounts": text}).accounts - {"000000000012"}
+
+
+# Texts in many styles.
+_names = st.sampled_from(["a", "b-c", "Dev", "x/y", "Ops"])
+_words = st.sampled_from(
+    ["system:masters", "team a", "123", "yes", "{{SessionName}}", "é", "it's", "dev:{{AccountID}}", "x"]
+)
+
+
+@st.composite
+def entries(draw: st.DrawFn, key: str) -> tuple[str, str]:
+    """An entry's ARN and its lines, without the dash, in some style."""
+    arn = f"arn:aws:iam::111111111111:{key.removesuffix('arn')}/{draw(_names)}"
+    quote = draw(st.sampled_from(["'", '"']))
+
+    def value(text: str) -> str:
+        plain = text.replace(":", "").replace("/", "").isalpha() and text not in ("yes",) and text.isascii()
+        return (
+            text if plain and draw(st.booleans()) else quote + text.replace("'", "''" if quote == "'" else "'") + quote
+        )
+
+    names = draw(st.lists(_words, max_size=3))
+    if draw(st.booleans()):
+        groups = [
+            "groups: [" + ", ".join(quote + n.replace("'", "''" if quote == "'" else "'") + quote for n in names) + "]"
+        ]
+    else:
+        indent = draw(st.sampled_from(["", "  ", "    "]))
+        groups = ["groups:", *(f"{indent}- {value(n)}{draw(st.sampled_from(['', ' # why']))}" for n in names)]
+        if names and draw(st.booleans()):
+            groups.insert(1, f"{indent}# a note")
+    spelled = draw(st.sampled_from([key, key, key.upper()]))
+    fields = [
+        [f"{spelled}: {value(arn)}"],
+        [f"username: {value(draw(_words))}"],
+        groups,
+        ["sso: {permissionSetName: x, accountID: '1'}"],
+        ["note: |", "  text", "", "  more"],
+    ]
+    chosen = draw(st.permutations(fields[: draw(st.integers(2, 5))]))
+    return arn, "\n".join(line for field in chosen for line in field)
+
+
+@st.composite
+def sections(draw: st.DrawFn, key: str = "rolearn") -> tuple[list[str], str]:
+    """ARNs and the text of a section."""
+    found = draw(st.lists(entries(key), max_size=4))
+    indent, wide = draw(st.sampled_from(["", "  "])), draw(st.sampled_from([2, 4]))
+    lines: list[str] = []
+    for _, body in found:
+        lines += draw(st.lists(st.sampled_from(["", "# a comment", f"{indent}# - rolearn: old", "   "]), max_size=2))
+        first, *rest = body.split("\n")
+        if draw(st.booleans()):
+            lines.append(f"{indent}-{' ' * (wide - 1)}{first}")
+        else:
+            lines += [f"{indent}-  # its own line", f"{indent}{' ' * wide}{first}"]
+        lines += [f"{indent}{' ' * wide}{line}" if line else "" for line in rest]
+    lines += draw(st.lists(st.sampled_from(["", "# end"]), max_size=2))
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    # A text block at the very end without a line break would gain one: that is refused, and tested apart.
+    open_block = bool(lines) and lines[-1].strip() in ("more", "")
+    text = end.join(lines) + (end if lines and (open_block or draw(st.booleans())) else "")
+    return [arn for arn, _ in found], text
+
+
+def meaning(data: dict[str, str]) -> list[Any]:
+    return [(entry.section, entry.arn, entry.username, entry.groups) for entry in parse_aws_auth(data).entries]
+
+
+@given(sections(), st.data())
+def test_one_change_touches_only_its_lines(section: tuple[list[str], str], draw: st.DataObject) -> None:
+    arns, text = section
+    data = {"mapUsers": "# users\n", "mapRoles": text, "mapAccounts": "- '111111111111' # us\n", "extra": "\tx\r\n"}
+    arn = draw.draw(st.sampled_from([*arns, NEW]))
+    username, groups = draw.draw(_words), draw.draw(st.lists(_words, max_size=3))
+    new = set_entry(data, "mapRoles", arn, username, groups)
+    assert {key: value for key, value in new.items() if key != "mapRoles"} == {
+        k: v for k, v in data.items() if k != "mapRoles"
+    }
+    assert list(new) == list(data)
+    found = parse_aws_auth(new).roles[arn.lower()]
+    assert (found.username, found.groups) == (username, tuple(groups))
+    before, after = meaning(data), meaning(new)
+    differing = [pair for pair in zip(before, after, strict=False) if pair[0] != pair[1]]
+    assert len(differing) <= 1
+    assert len(after) == len(before) + (arn not in arns)
+    gone, come = changed_lines(text, new["mapRoles"])
+    # Every line that is not about the entry's own fields is still there, comments above all.
+    comments = [line.strip() for line in text.splitlines() if line.strip().startswith("#")]
+    assert [line.strip() for line in new["mapRoles"].splitlines() if line.strip().startswith("#")] == comments
+    assert len(gone) <= 2 + 3
+    assert len(come) <= 3 + 4
+    assert new["mapRoles"].endswith("\n") == (text.endswith("\n") or not text.strip())
+    if text.strip():
+        assert ("\r\n" in new["mapRoles"]) == ("\r\n" in text) or "\n" not in text
+    # The same again changes nothing at all.
+    assert set_entry(new, "mapRoles", arn, username, groups) == new
+
+
+@given(sections("userarn"), st.data())
+def test_remove_is_undone_to_the_byte(section: tuple[list[str], str], draw: st.DataObject) -> None:
+    arns, text = section
+    data = {"mapUsers": text}
+    arn = draw.draw(st.sampled_from([*arns, NEW]))
+    new, removed = remove_entry(data, "mapUsers", arn)
+    assert meaning(new) == [entry for entry in meaning(data) if entry[1].lower() != arn.lower()]
+    _, come = changed_lines(text, new["mapUsers"])
+    assert len(come) <= 1  # the line that becomes the last one may lose its line break
+    assert restore_entries(new, removed) == data
+    # And with a change of somebody else in between, in meaning and order.
+    moved = restore_entries(set_entry(new, "mapUsers", NEW.replace("role", "user"), "n", ()), removed)
+    assert [entry for entry in meaning(moved) if entry[2] != "n"] == [
+        entry for entry in meaning(data) if entry[2] != "n"
+    ]
