@@ -70,7 +70,9 @@ def by_botocore(
 
 
 text = st.text(st.characters(codec="ascii", categories=("L", "N", "P", "Zs", "S")), max_size=20)
-pairs = st.lists(st.tuples(text.filter(bool), text), max_size=5)
+# The signature's own parameters make another request, which the verifier refuses as signed twice.
+names = text.filter(lambda name: bool(name) and not name.lower().startswith("x-amz-"))
+pairs = st.lists(st.tuples(names, text), max_size=5)
 header_values = st.text("abcXYZ019-_/ =;,", max_size=20)
 
 
