@@ -73,6 +73,7 @@ def _user(found: Mapping[str, Any]) -> IamUser:
         _attached(found),
         tuple(found.get("GroupList") or ()),
         _boundary(found),
+        found.get("CreateDate"),
     )
 
 
@@ -93,6 +94,7 @@ def _role(found: Mapping[str, Any], rest: Mapping[str, Any]) -> IamRole:
         _inline(found.get("RolePolicyList"), found["Arn"]),
         _attached(found),
         _boundary(found),
+        found.get("CreateDate"),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -39,6 +40,7 @@ class IamUser:
     :param user_id: ``AIDA...``; empty for a user that does not exist yet.
     :param groups: names of its groups.
     :param boundary: ARN of the permissions boundary, or empty.
+    :param created: when, to the second, which tells a user made anew from the one before; ``None`` where not known.
     """
 
     name: str
@@ -50,6 +52,7 @@ class IamUser:
     attached: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     boundary: str = ""
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class IamRole:
     :param role_id: ``AROA...``; empty for a role that does not exist yet.
     :param trust: the trust policy's document.
     :param max_session_duration: seconds.
+    :param created: as of a user.
     """
 
     name: str
@@ -72,6 +76,7 @@ class IamRole:
     inline: Mapping[str, str] = field(default_factory=lambda: NONE)
     attached: tuple[str, ...] = ()
     boundary: str = ""
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
