@@ -1,9 +1,9 @@
 """The EKS access policies as rules, and how they authorise.
 
 EKS keys them on the principal id, not on the username, so impersonation does not reach them. Source: EKS user guide,
-"Review access policy permissions" and "Associate access policies with access entries"; the reason's text from an
-audit event of a real cluster. Policies for service-linked roles grant nothing here: their rules are for controllers,
-which the lab has none of.
+"Review access policy permissions" and "Associate access policies with access entries"; names that the guide leaves out
+from ``aws eks list-access-policies`` of a real account (2026); the reason's text from a real cluster's audit event.
+A policy whose rules are not published grants nothing here.
 """
 
 from __future__ import annotations
@@ -12,12 +12,49 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rolecall.rbac.roles import ADMIN_RULES, EDIT_RULES, READ, VIEW_RULES, rule
+from rolecall.rbac.roles import ADMIN_RULES, EDIT_RULES, READ, VIEW_RULES, WRITE, rule
 from rolecall.rbac.rules import Attributes, PolicyRule, RbacDecision
 
 _ALL = PolicyRule(("*",), ("*",), ("*",))
 _ALL_PATHS = PolicyRule(("*",), non_resource_urls=("*",))
-_EDIT = (*VIEW_RULES, *EDIT_RULES)
+# The guide's tables for Edit and Admin are those of the Kubernetes roles of the same purpose without these rules, which
+# came to the roles later.
+_KUBERNETES_ALONE = (
+    rule(["create"], [""], ["pods/eviction"]),
+    rule(["create"], [""], ["serviceaccounts/token"]),
+    rule((*READ, *WRITE), ["coordination.k8s.io"], ["leases"]),
+)
+_EDIT = (*VIEW_RULES, *(one for one in EDIT_RULES if one not in _KUBERNETES_ALONE))
+
+# Policies whose rules AWS does not publish, or in prose alone: for controllers of AWS and for service-linked roles.
+_UNPUBLISHED = (
+    "AIDevOpsAgentAccessPolicy",
+    "AmazonAIOpsAssistantPolicy",
+    "AmazonARCRegionSwitchScalingPolicy",
+    "AmazonEKSACKPolicy",
+    "AmazonEKSArgoCDClusterPolicy",
+    "AmazonEKSArgoCDPolicy",
+    "AmazonEKSAutoNodePolicy",
+    "AmazonEKSBlockStorageClusterPolicy",
+    "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSClusterInsightsPolicy",
+    "AmazonEKSComputeClusterPolicy",
+    "AmazonEKSComputePolicy",
+    "AmazonEKSEventPolicy",
+    "AmazonEKSKROPolicy",
+    "AmazonEKSLoadBalancingClusterPolicy",
+    "AmazonEKSLoadBalancingPolicy",
+    "AmazonEKSNetworkingClusterPolicy",
+    "AmazonEKSNetworkingPolicy",
+    "AmazonEKSPodIdentityPolicy",
+    "AmazonEMRJobPolicy",
+    "AmazonSagemakerHyperpodClusterPolicy",
+    "AmazonSagemakerHyperpodControllerPolicy",
+    "AmazonSagemakerHyperpodSpacePolicy",
+    "AmazonSagemakerHyperpodSpaceTemplatePolicy",
+    "AmazonSagemakerHyperpodSystemNamespacePolicy",
+    "AmazonSagemakerHyperpodUserClusterPolicy",
+)
 
 ACCESS_POLICIES: Mapping[str, tuple[PolicyRule, ...]] = {
     "AmazonEKSClusterAdminPolicy": (_ALL, _ALL_PATHS),
@@ -26,19 +63,9 @@ ACCESS_POLICIES: Mapping[str, tuple[PolicyRule, ...]] = {
     "AmazonEKSEditPolicy": _EDIT,
     "AmazonEKSViewPolicy": VIEW_RULES,
     "AmazonEKSSecretReaderPolicy": (rule(READ, [""], ["secrets"]),),
-    "AmazonAIOpsAssistantPolicy": (),
-    "AmazonARCRegionSwitchScalingPolicy": (),
-    "AmazonEKSAutoNodePolicy": (),
-    "AmazonEKSBlockStorageClusterPolicy": (),
-    "AmazonEKSBlockStoragePolicy": (),
-    "AmazonEKSClusterInsightsPolicy": (),
-    "AmazonEKSComputeClusterPolicy": (),
-    "AmazonEKSComputePolicy": (),
-    "AmazonEKSHybridPolicy": (),
-    "AmazonEKSLoadBalancingClusterPolicy": (),
-    "AmazonEKSLoadBalancingPolicy": (),
-    "AmazonEKSNetworkingClusterPolicy": (),
-    "AmazonEKSNetworkingPolicy": (),
+    "AmazonEKSSecretAdminPolicy": (rule(["*"], [""], ["secrets"]),),
+    "AmazonEKSHybridPolicy": (rule(["list"], ["*"], ["nodes"]),),
+    **dict.fromkeys(_UNPUBLISHED, ()),
 }
 
 
