@@ -22,6 +22,7 @@ from enum import IntEnum
 from rolecall.manifest.common import NOBODY, common_document, common_trust, same_grants
 from rolecall.manifest.links import Links, named_in, principal_of
 from rolecall.manifest.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId, Value
+from rolecall.manifest.values import same_value
 
 
 class Phase(IntEnum):
@@ -51,7 +52,7 @@ def order(changes: Iterable[Change], actual: Mapping[ResourceId, Value] | None =
     :param actual: the roles as they are, changed or not, so that links between them are known; without them every
         step that gives access waits for every step that takes access away.
     """
-    changes = [change for change in changes if change.before != change.after]
+    changes = [c for c in changes if not same_value(c.resource.kind, c.before, c.after)]
     links = Links.between(changes, actual)
     made = {principal_of(change) for change in changes if change.before is None} - {""}
     steps = [step for change in sorted(changes, key=lambda one: one.resource) for step in _steps(change, links, made)]
@@ -77,7 +78,7 @@ def merged(changes: Iterable[Change]) -> list[Change]:
         found[change.resource] = (
             change if first is None else replace(first, after=change.after, text=first.text or change.text)
         )
-    return [change for change in found.values() if change.before != change.after]
+    return [c for c in found.values() if not same_value(c.resource.kind, c.before, c.after)]
 
 
 def inverted(changes: Iterable[Change]) -> list[Change]:

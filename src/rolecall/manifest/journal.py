@@ -1,0 +1,226 @@
+"""What a run of ``apply`` was about to do and what it did, written before each step: JSON lines, one file for a run.
+
+The first line is the plan; each later one is what happened to a step. A line counts once it ends in a newline: a
+killed process leaves at most half a line, which is cut off when the run is taken up again. Every line is on disk before
+the step that it announces is made. One process at a time holds a journal.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any, Self
+
+from rolecall.errors import RolecallError
+from rolecall.manifest.resources import Change, Kind, ResourceId
+
+FORMAT = 1
+MAX_JOURNAL = 256 * 1024 * 1024
+_RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}", re.ASCII)
+
+
+class JournalError(RolecallError):
+    """A journal cannot be found, read, or held."""
+
+
+class State(StrEnum):
+    """What happened to a step.
+
+    BEGUN without a later state: nobody knows whether it was made, the world must be asked.
+    """
+
+    BEGUN = "begun"
+    DONE = "done"
+    ALREADY = "already"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+    @property
+    def in_force(self) -> bool:
+        """Whether the step's new value was in the world when the step ended."""
+        return self in (State.DONE, State.ALREADY)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is fixed about a run.
+
+    :param name: ``20261125T021530Z-4f2a9c``: when it began, and six random digits.
+    :param what: the command in words, for lists: ``apply access.yaml``, ``undo 2026...``.
+    :param caller: the canonical ARN of whoever ran it.
+    :param undoes: the name of the run that this one undoes, or empty.
+    """
+
+    name: str
+    what: str
+    caller: str
+    at: str
+    changes: tuple[Change, ...]
+    undoes: str = ""
+
+
+def new_run_name(now: datetime) -> str:
+    """A name for a run that begins ``now`` (UTC)."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def runs_folder(environment: Mapping[str, str]) -> Path:
+    """Where journals are kept: ``$XDG_STATE_HOME/rolecall/runs``, else below ``~/.local/state``."""
+    state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME") or "~").expanduser() / ".local/state")
+    return Path(state) / "rolecall" / "runs"
+
+
+@dataclass(slots=True)
+class Journal:
+    """An open journal, held by this process. Safe to write to from several threads."""
+
+    run: Run
+    states: dict[str, State]
+    _file: IO[bytes]
+    _lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    @contextmanager
+    def create(cls, folder: Path, run: Run) -> Iterator[Self]:
+        """Begin a journal; the plan is on disk when this returns."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(_path(folder, run.name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            _hold(file, run.name)
+            journal = cls(run, {}, file)
+            journal._write({"format": FORMAT, **asdict(run)})
+            _sync_folder(folder)
+            yield journal
+
+    @classmethod
+    @contextmanager
+    def reopen(cls, folder: Path, name: str) -> Iterator[Self]:
+        """Take up a run that ended before its end; half a line at the end is cut off."""
+        path = _path(folder, name)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            raise _missing(folder, name) from error
+        with os.fdopen(descriptor, "ab") as file:
+            _hold(file, name)
+            run, states, whole = _read(path)
+            file.truncate(whole)
+            yield cls(run, states, file)
+
+    def note(self, keys: Iterable[str], state: State, why: str = "") -> None:
+        """Record what happens to steps; on disk when this returns."""
+        keys = tuple(keys)
+        with self._lock:
+            self._write({"steps": keys, "state": state.value} | ({"why": why} if why else {}))
+            self.states.update(dict.fromkeys(keys, state))
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A journal as read: the run, and the last state of each step that has one."""
+
+    run: Run
+    states: Mapping[str, State]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step's new value is in force."""
+        return all((state := self.states.get(c.key)) is not None and state.in_force for c in self.run.changes)
+
+    def made(self) -> tuple[Change, ...]:
+        """The steps that are, or may be, in the world: an undo asks it about those that only began."""
+        counted = (State.DONE, State.BEGUN)
+        return tuple(change for change in self.run.changes if self.states.get(change.key) in counted)
+
+
+def read_run(folder: Path, name: str) -> Recorded:
+    """A run by its name; :class:`JournalError` where there is none."""
+    path = _path(folder, name)
+    if not path.is_file():
+        raise _missing(folder, name)
+    run, states, _ = _read(path)
+    return Recorded(run, states)
+
+
+def run_names(folder: Path) -> list[str]:
+    """The names of all runs, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.stem for path in folder.glob("*.jsonl") if _RUN.fullmatch(path.stem))
+
+
+def _path(folder: Path, name: str) -> Path:
+    if not _RUN.fullmatch(name):
+        raise JournalError(f"{name[:60]!r} is not the name of a run", advice="see: rolecall runs")
+    return folder / f"{name}.jsonl"
+
+
+def _missing(folder: Path, name: str) -> JournalError:
+    return JournalError(f"there is no run {name}", where=str(folder), advice="see: rolecall runs")
+
+
+def _hold(file: IO[bytes], name: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise JournalError(
+            f"run {name} is being worked on by another process", advice="wait until it ends, or stop it"
+        ) from None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> tuple[Run, dict[str, State], int]:
+    if path.stat().st_size > MAX_JOURNAL:
+        raise JournalError("the journal is larger than any run writes", where=str(path))
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    lines = content[:whole].splitlines()
+    try:
+        head = json.loads(lines[0])
+        if head.pop("format") != FORMAT:
+            raise JournalError("the journal is of another version of rolecall", where=str(path))
+        changes = tuple(change_from_json(change) for change in head.pop("changes"))
+        states: dict[str, State] = {}
+        for line in lines[1:]:
+            found = json.loads(line)
+            states.update(dict.fromkeys(found["steps"], State(found["state"])))
+        return Run(changes=changes, **head), states, whole
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise JournalError(f"the journal cannot be read: {error}", where=str(path)) from error
+
+
+def change_from_json(found: Mapping[str, Any]) -> Change:
+    """The change that ``dataclasses.asdict`` wrote."""
+    resource = found["resource"]
+    return Change(
+        found["key"],
+        ResourceId(Kind(resource["kind"]), resource["place"], resource["name"]),
+        found["before"],
+        found["after"],
+        tuple(found["needs"]),
+        tuple(found["follows"]),
+        found["text"],
+    )
