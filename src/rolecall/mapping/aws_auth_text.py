@@ -312,8 +312,10 @@ def _item_span(text: str, tree: Node, item: Node) -> tuple[int, int]:
     if tree.is_block:
         dash = dash_before(text, item, tree.column, previous.end if previous else tree.start)
         start, end = line_start(text, dash), last_line_end(text, item)
-        if not text[start:end].endswith("\n") and start > 0:
-            # The last line had no line break: the one before it loses its own, and the text still ends without.
+        open_block = previous is not None and text[previous.end - 1] == "\n"
+        if not text[start:end].endswith("\n") and start > 0 and not open_block:
+            # The last line had no line break: the one before it loses its own, and the text still ends without. The
+            # line break of a block scalar is part of its value and stays.
             start -= 2 if text[start - 2 : start] == "\r\n" else 1
         return start, end
     start, end = (item.start, following.start) if following else (previous.end if previous else item.start, item.end)
