@@ -53,12 +53,48 @@ def text(statement: Any, **more: Any) -> str:
         (text([{**TRUST, "Principal": {"AWS": "arn:aws:iam::1:user/x"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.AWS[0]"),
         (text([{**TRUST, "Principal": {"Aws": "111111111111"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.Aws"),
         (text([{**TRUST, "Principal": "x"}]), PolicyKind.TRUST, "$.Statement[0].Principal"),
+        # "IAM JSON policy elements: Sid": letters and digits.
+        (text([{**GOOD, "Sid": "a-b"}]), PolicyKind.IDENTITY, "$.Statement[0].Sid"),
+        (text([{**TRUST, "Sid": "a b"}]), PolicyKind.TRUST, "$.Statement[0].Sid"),
+        # Service authorization reference, AWS STS: what is done with a role.
+        (text([{**TRUST, "Action": ["sts:AssumeRole", "iam:GetUser"]}]), PolicyKind.TRUST, "$.Statement[0].Action[1]"),
+        (text([{**TRUST, "Action": "sts:GetCallerIdentity"}]), PolicyKind.TRUST, "$.Statement[0].Action[0]"),
+        (text([{**GOOD, "Action": "iam:Get:User"}]), PolicyKind.IDENTITY, "$.Statement[0].Action[0]"),
     ],
 )  # fmt: skip
 def test_errors_name_the_json_path(document: str, kind: PolicyKind, path: str) -> None:
     with pytest.raises(PolicyError) as refused:
         parse_policy(document, kind)
     assert refused.value.json_path == path
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "words"),
+    [
+        # Texts as AWS gives them (recorded by users: kubernetes/kops 4951, aws-cloudformation/cfn-lint 1376).
+        ({**GOOD, "Sid": "a-b"}, PolicyKind.IDENTITY, "Statement IDs (SID) must be alpha-numeric"),
+        ({**GOOD, "Principal": "*"}, PolicyKind.SESSION, "Policy document should not specify a principal."),
+        ({"Effect": "Allow", "Action": "x:y"}, PolicyKind.IDENTITY, "Policy statement must contain resources"),
+        ({"Effect": "Allow", "Resource": "*"}, PolicyKind.IDENTITY, "Policy statement must contain actions"),
+        ({**GOOD, "Action": "GetUser"}, PolicyKind.IDENTITY, "must be prefaced by a vendor"),
+        ({**TRUST, "Action": "ec2:*"}, PolicyKind.TRUST, "may only specify STS AssumeRole actions."),
+    ],
+)
+def test_errors_say_what_aws_says(statement: Any, kind: PolicyKind, words: str) -> None:
+    with pytest.raises(PolicyError) as refused:
+        parse_policy(text([statement]), kind)
+    assert words in refused.value.what
+
+
+@pytest.mark.parametrize("action", ["*", "sts:*", "sts:Assume*", "sts:TagSession", "sts:SetSourceIdentity"])
+def test_actions_of_a_trust_policy(action: str) -> None:
+    assert parse_policy(text([{**TRUST, "Action": action}]), PolicyKind.TRUST).statements[0].actions
+
+
+def test_a_policy_of_a_resource_may_have_spaces_in_its_sid() -> None:
+    """S3 and KMS documentation show such policies (thinkinglabs/aws-iam-policy issue 5)."""
+    statement = {**GOOD, "Principal": "*", "Sid": "Allow use of the key"}
+    assert parse_policy(text([statement]), PolicyKind.RESOURCE).statements[0].sid == "Allow use of the key"
 
 
 def test_a_single_statement_and_single_values_need_no_list() -> None:

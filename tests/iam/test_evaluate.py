@@ -180,6 +180,11 @@ def test_reasons_name_the_statement_that_decided(make: SimpleNamespace) -> None:
     decision = decide(make, make.user(), PolicySet(identity=(make.document(PolicyKind.IDENTITY, STAR, deny),)))
     assert "'NoQueues'" in decision.reasons[0].text
     assert decision.because("sqs:SendMessage") == "with an explicit deny in an identity-based policy"
+    trust = {"Effect": "Deny", "Principal": "*", "Action": "sts:*"}
+    policies = PolicySet(resource=make.document(PolicyKind.TRUST, trust))
+    request = AuthorizationRequest(make.user(), "sts:AssumeRole", "arn:aws:iam::111111111111:role/Dev", make.account)
+    # IAM user guide, "Troubleshoot access denied error messages", role trust policies.
+    assert evaluate(request, policies).because("sts:AssumeRole") == "with an explicit deny in the role trust policy"
     missing = decide(make, make.user(), PolicySet(identity=(make.document(PolicyKind.IDENTITY, NOTHING),)))
     assert missing.because("sqs:SendMessage") == "because no identity-based policy allows the sqs:SendMessage action"
 
@@ -232,6 +237,14 @@ CONDITIONS = [
     ({"StringEquals": {"k:a": "${k:none}"}}, {"k:a": ("",)}, False),
     ({"StringNotEquals": {"k:a": "${k:none}"}}, {"k:a": ("x",)}, True),
     ({"StringEquals": {"k:a": "${k:none, 'dflt'}"}}, {"k:a": ("dflt",)}, True),
+    # "Variables and tags": ${*}, ${?} and ${$} stand for the characters themselves.
+    ({"StringEquals": {"k:a": "${$}{aws:username}"}}, {"k:a": ("${aws:username}",)}, True),
+    ({"StringLike": {"k:a": "a${?}${$}"}}, {"k:a": ("a?$",)}, True),
+    ({"StringLike": {"k:a": "a${?}"}}, {"k:a": ("ab",)}, False),
+    # "Condition operators": * is a wildcard of StringLike and a letter of StringEquals, beside a variable as well.
+    ({"StringEquals": {"k:a": "${aws:username}*"}}, {"k:a": ("ann*",)}, True),
+    ({"StringEquals": {"k:a": "${aws:username}*"}}, {"k:a": ("anna",)}, False),
+    ({"StringNotEqualsIgnoreCase": {"k:a": "${aws:username}?"}}, {"k:a": ("ANN?",)}, False),
 ]
 
 

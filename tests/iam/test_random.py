@@ -16,6 +16,8 @@ from rolecall.iam.request import AuthorizationRequest, request_context
 
 ACCOUNTS = ("111111111111", "222222222222")
 ACTIONS = ("iam:GetUser", "iam:*", "*", "eks:DescribeCluster", "sts:GetCallerIdentity", "i?m:Get*")
+# A trust policy speaks of roles alone, and some of the random requests assume one.
+TRUST_ACTIONS = ("sts:AssumeRole", "sts:*", "*", "s?s:Assume*", "sts:TagSession")
 RESOURCES = (
     "*", "arn:aws:iam::111111111111:user/ann", "arn:aws:iam::111111111111:*", "arn:aws:iam::*:user/a?n",
     "arn:aws:iam::111111111111:user/${aws:username}", "arn:aws:eks:*",
@@ -39,7 +41,7 @@ def some(values: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
 @st.composite
 def statements(draw: Any, with_principal: bool, trust: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {"Effect": draw(st.sampled_from(["Allow", "Allow", "Deny"]))}
-    found[draw(st.sampled_from(["Action", "Action", "NotAction"]))] = draw(some(ACTIONS))
+    found[draw(st.sampled_from(["Action", "Action", "NotAction"]))] = draw(some(TRUST_ACTIONS if trust else ACTIONS))
     if not trust:
         found[draw(st.sampled_from(["Resource", "Resource", "NotResource"]))] = draw(some(RESOURCES))
     if with_principal:
@@ -80,7 +82,11 @@ def cases(draw: Any, make: SimpleNamespace) -> tuple[AuthorizationRequest, Polic
         ),
     )
     context = request_context(principal, now=make.now, service_keys={"k:one": ("x",), "k:many": ("x", "ann")})
-    action = draw(st.sampled_from(["iam:GetUser", "IAM:getuser", "eks:DescribeCluster", "sts:GetCallerIdentity"]))
+    action = draw(
+        st.sampled_from(
+            ["iam:GetUser", "IAM:getuser", "eks:DescribeCluster", "sts:AssumeRole", "sts:GetCallerIdentity"]
+        )
+    )
     resource = draw(
         st.sampled_from(["*", "arn:aws:iam::111111111111:user/ann", "arn:aws:eks:r:111111111111:cluster/c"])
     )

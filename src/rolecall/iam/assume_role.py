@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.documents import PolicyDocument, PolicyKind
-from rolecall.iam.evaluate import PolicySet, evaluate
+from rolecall.iam.evaluate import Effect, PolicySet, evaluate
 from rolecall.iam.principals import NO_TAGS, Principal, Session
 from rolecall.iam.request import AuthorizationRequest, request_context
 from rolecall.iam.statements import statement_applies
@@ -127,7 +127,8 @@ def decide_assume_role(
     for action in _needed(request, principal):
         decision = evaluate(AuthorizationRequest(principal, action, role.arn, role.account, context), policies)
         if not decision.allowed:
-            return _denied(action, request, principal, decision.reasons)
+            because = decision.because(action) if decision.effect is Effect.EXPLICIT_DENY else ""
+            return _denied(action, request, principal, decision.reasons, because)
         reasons += decision.reasons
     refused = _invalid(request, principal, role)
     if refused is not None:
@@ -189,7 +190,10 @@ def _needed(request: AssumeRoleRequest, principal: Principal) -> list[str]:
 
 
 def _context(request: AssumeRoleRequest, principal: Principal, role: TrustedRole) -> dict[str, tuple[str, ...]]:
-    keys: dict[str, tuple[str, ...]] = {"sts:rolesessionname": (request.session_name,)}
+    keys: dict[str, tuple[str, ...]] = {
+        "sts:rolesessionname": (request.session_name,),
+        "aws:resourceaccount": (role.account,),
+    }
     if request.external_id is not None:
         keys["sts:externalid"] = (request.external_id,)
     inherited = principal.session.source_identity if principal.session else ""
@@ -293,16 +297,11 @@ def _duration(request: AssumeRoleRequest, role: TrustedRole) -> int:
 
 
 def _denied(
-    action: str, request: AssumeRoleRequest, principal: Principal, reasons: tuple[Reason, ...]
+    action: str, request: AssumeRoleRequest, principal: Principal, reasons: tuple[Reason, ...], because: str = ""
 ) -> AssumeRoleDecision:
-    message = f"User: {principal.arn} is not authorized to perform: {action} on resource: {request.role_arn}"
-    if any(reason.code == "statement-denies" for reason in reasons):
-        message += f" with an explicit deny in {'the resource' if _by_trust(reasons) else 'an identity'}-based policy"
-    return AssumeRoleDecision(None, reasons, "AccessDenied", message)
-
-
-def _by_trust(reasons: tuple[Reason, ...]) -> bool:
-    return reasons[0].source == PolicyKind.TRUST.value
+    """AWS's sentence. Which side lacks an Allow it does not say (facts/iam.md 30), only where a Deny stands."""
+    message = f"User: {principal.arn} is not authorized to perform: {action} on resource: {request.role_arn} {because}"
+    return AssumeRoleDecision(None, reasons, "AccessDenied", message.rstrip())
 
 
 def _refused(code: str, message: str) -> AssumeRoleDecision:

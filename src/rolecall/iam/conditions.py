@@ -54,5 +54,7 @@ def _matches(condition: Condition, wanted: str, value: str, context: Context, va
     if not (variables and operator.takes_variables and has_variables(wanted)):
         return operator.test(wanted, value)
     substituted = substitute(wanted, context)
-    # A variable without a value matches nothing: false for a positive operator, true for a negated one.
-    return substituted is not None and operator.test(substituted, protect(value))
+    if substituted is None:
+        # A variable without a value matches nothing: false for a positive operator, true for a negated one.
+        return False
+    return operator.test(substituted if operator.has_wildcards else protect(substituted), protect(value))

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from rolecall.errors import RolecallError
+from rolecall.iam.matching import matcher
 from rolecall.iam.operators import Operator, parse_operator
 
 MAX_DOCUMENT = 131_072
@@ -21,7 +22,19 @@ MAX_VALUE_LENGTH = 4_096
 VERSIONS = ("2012-10-17", "2008-10-17")
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 _ACTION = re.compile(r"\*|[A-Za-z0-9\-?*]+:[A-Za-z0-9\-?*]+", re.ASCII)
+_VENDOR = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
 _SID = re.compile(r"[\x20-\x7e]{0,512}")
+# IAM user guide, "IAM JSON policy elements: Sid". Policies of resources elsewhere (S3, KMS) may have spaces in it.
+_IAM_SID = re.compile(r"[0-9A-Za-z]{0,512}", re.ASCII)
+# What a role's trust policy can be about (AWS service authorization reference, AWS STS, resource type role).
+_TRUST_ACTIONS = (
+    "sts:assumerole",
+    "sts:assumerolewithsaml",
+    "sts:assumerolewithwebidentity",
+    "sts:setcontext",
+    "sts:setsourceidentity",
+    "sts:tagsession",
+)
 _PRINCIPAL_ARN = re.compile(
     r"arn:[a-z-]{3,20}:(?:iam::[0-9]{12}:(?:root|(?:user|role)/[\w+=,.@/!-]+)"
     r"|sts::[0-9]{12}:(?:assumed-role/[\w+=,.@/-]+/[\w+=,.@-]+|federated-user/[\w+=,.@-]+))",
@@ -180,27 +193,17 @@ def _statement(item: Any, index: int, kind: PolicyKind, path: str) -> Statement:
         {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"},
         path,
     )
-    sid = item.get("Sid", "")
-    if not isinstance(sid, str) or not _SID.fullmatch(sid):
-        raise PolicyError("Sid is a short string", f"{path}.Sid")
     if item.get("Effect") not in ("Allow", "Deny"):
         raise PolicyError("Effect is Allow or Deny", f"{path}.Effect")
-    actions, not_actions = _either(item, "Action", "NotAction", path)
-    for position, action in enumerate((*actions, *not_actions)):
-        if not _ACTION.fullmatch(action):
-            element = "Action" if actions else "NotAction"
-            raise PolicyError(
-                f"Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.: {action[:60]!r}",
-                f"{path}.{element}[{position}]",
-            )
-    resources, not_resources = _resources(item, kind, path)
     principals, not_principals = _principals_of(item, kind, path)
+    actions, not_actions = _actions(item, kind, path)
+    resources, not_resources = _resources(item, kind, path)
     return Statement(
         index,
-        sid,
+        _sid(item.get("Sid", ""), kind, f"{path}.Sid"),
         item["Effect"] == "Allow",
-        tuple(action.lower() for action in actions),
-        tuple(action.lower() for action in not_actions),
+        actions,
+        not_actions,
         resources,
         not_resources,
         principals,
@@ -209,9 +212,36 @@ def _statement(item: Any, index: int, kind: PolicyKind, path: str) -> Statement:
     )
 
 
+def _sid(sid: Any, kind: PolicyKind, path: str) -> str:
+    if not isinstance(sid, str) or not _SID.fullmatch(sid):
+        raise PolicyError("Sid is a short string", path)
+    if kind not in (PolicyKind.RESOURCE, PolicyKind.RCP) and not _IAM_SID.fullmatch(sid):
+        raise PolicyError(
+            "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression "
+            "[0-9A-Za-z]*",
+            path,
+        )
+    return sid
+
+
+def _actions(item: dict[str, Any], kind: PolicyKind, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    actions, not_actions = _either(item, "Action", "NotAction", path)
+    for position, action in enumerate((*actions, *not_actions)):
+        where = f"{path}.{'Action' if actions else 'NotAction'}[{position}]"
+        if action.count(":") > 1:
+            raise PolicyError(f"Actions/Condition can contain only one colon: {action[:60]!r}", where)
+        if not _ACTION.fullmatch(action):
+            raise PolicyError(f"{_VENDOR}: {action[:60]!r}", where)
+        if kind is PolicyKind.TRUST and actions and not any(map(matcher(action.lower()), _TRUST_ACTIONS)):
+            raise PolicyError("AssumeRole policy may only specify STS AssumeRole actions.", where)
+    return tuple(action.lower() for action in actions), tuple(action.lower() for action in not_actions)
+
+
 def _either(item: dict[str, Any], name: str, opposite: str, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if (name in item) == (opposite in item):
-        raise PolicyError(f"a statement has either {name} or {opposite}", path)
+    if name not in item and opposite not in item:
+        raise PolicyError(f"Policy statement must contain {name.lower()}s: {name} or {opposite} is missing", path)
+    if name in item and opposite in item:
+        raise PolicyError(f"a statement has either {name} or {opposite}, not both", path)
     element = name if name in item else opposite
     values = _strings(item[element], f"{path}.{element}")
     return (values, ()) if element == name else ((), values)
@@ -246,14 +276,14 @@ def _principals_of(item: dict[str, Any], kind: PolicyKind, path: str) -> tuple[P
     if kind not in _WITH_PRINCIPAL:
         for element in ("Principal", "NotPrincipal"):
             if element in item:
-                raise PolicyError(
-                    f"Policy document should not specify a principal: a {kind.value} names none", f"{path}.{element}"
-                )
+                raise PolicyError("Policy document should not specify a principal.", f"{path}.{element}")
         return None, None
     if kind is PolicyKind.TRUST and "NotPrincipal" in item:
         raise PolicyError("NotPrincipal is not allowed in a role trust policy", f"{path}.NotPrincipal")
-    if ("Principal" in item) == ("NotPrincipal" in item):
-        raise PolicyError("a statement has either Principal or NotPrincipal", path)
+    if "Principal" not in item and "NotPrincipal" not in item:
+        raise PolicyError("Missing required field Principal", path)
+    if "Principal" in item and "NotPrincipal" in item:
+        raise PolicyError("a statement has either Principal or NotPrincipal, not both", path)
     if "Principal" in item:
         return _principals(item["Principal"], f"{path}.Principal"), None
     return None, _principals(item["NotPrincipal"], f"{path}.NotPrincipal")

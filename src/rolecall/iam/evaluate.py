@@ -71,7 +71,8 @@ class IamDecision:
         """The end of AWS's AccessDenied sentence (IAM user guide, "Troubleshoot access denied error messages")."""
         kind = self.reasons[0].source if self.reasons else PolicyKind.IDENTITY.value
         if self.effect is Effect.EXPLICIT_DENY:
-            return f"with an explicit deny in {_article(kind)}"
+            # A role has one trust policy, any number of the others.
+            return f"with an explicit deny in {f'the {kind}' if kind == PolicyKind.TRUST.value else _article(kind)}"
         return f"because no {kind} allows the {action} action"
 
 

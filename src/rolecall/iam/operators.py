@@ -56,6 +56,11 @@ class Operator:
         """String, ARN and Boolean operators take policy variables (user guide, "IAM policy elements: Variables")."""
         return self.base.startswith(("string", "arn", "bool"))
 
+    @property
+    def has_wildcards(self) -> bool:
+        """Whether ``*`` and ``?`` of the policy's value are wildcards; for every other operator they are letters."""
+        return self.base.startswith("arn") or self.base.endswith("like")
+
     def test(self, wanted: str, value: str) -> bool:
         """Whether one value of the request satisfies one value of the policy, negation left out."""
         return _TESTS[self.base](wanted, value)

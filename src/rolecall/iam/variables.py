@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-_VARIABLE = re.compile(r"\$\{([^{}$]{1,512})\}")
+_VARIABLE = re.compile(r"\$\{(\$|[^{}$]{1,512})\}")
 _DEFAULT = re.compile(r"([^,]+?)\s*,\s*'([^']*)'")
 _LITERAL = {"*": "*", "?": "?", "$": "$"}
 # Stand-ins from a private area of Unicode while a pattern is matched; see `protect`.
