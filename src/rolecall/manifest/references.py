@@ -1,0 +1,309 @@
+"""Do the parts of a manifest fit together: names that exist, groups without cycles, nothing twice, valid policies.
+
+Everything here follows from the file alone. What depends on the world is :mod:`rolecall.manifest.guards`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rolecall.arn import PrincipalArn, PrincipalKind
+from rolecall.errors import InvalidArnError
+from rolecall.iam.documents import PolicyError, PolicyKind, parse_policy
+from rolecall.iam.matching import matcher
+from rolecall.manifest.explain_errors import nearest
+from rolecall.manifest.schema import Grant, Manifest, MappingBackend, Member, RoleSpec, State
+from rolecall.manifest.yaml_data import PathKey, Place, Problem
+from rolecall.mapping.access_entries import AssociatedPolicy, EntryError, EntryType, ScopeType, check_policy
+from rolecall.rbac.access_policies import ACCESS_POLICIES
+
+WhereIs = Callable[[PathKey], Place]
+
+
+def check_references(manifest: Manifest, data: Mapping[str, Any], place: WhereIs) -> Iterator[Problem]:
+    """Every mistake in how the parts of ``manifest`` refer to each other.
+
+    :param data: the data as written, whose names count as known also where what they name is itself wrong.
+    """
+    return _Checks(manifest, data, place).all()
+
+
+def matching_clusters(manifest: Manifest, pattern: str) -> list[str]:
+    """Names of the clusters that a name or a pattern with ``*`` and ``?`` means, in the order of the file."""
+    if pattern in manifest.clusters:
+        return [pattern]
+    if not set("*?") & set(pattern):
+        return []
+    fits = matcher(pattern)
+    return [name for name in manifest.clusters if fits(name)]
+
+
+class _Checks:
+    def __init__(self, manifest: Manifest, data: Mapping[str, Any], place: WhereIs) -> None:
+        self.manifest, self.place = manifest, place
+        self.known = {
+            section: list(found) if isinstance(found := data.get(section), Mapping) else []
+            for section in ("accounts", "people", "groups", "roles", "clusters")
+        }
+        self._sets = {section: frozenset(names) for section, names in self.known.items()}
+
+    def all(self) -> Iterator[Problem]:
+        yield from self._accounts()
+        yield from self._people()
+        yield from self._groups()
+        for name, role in self.manifest.roles.items():
+            yield from self._role(name, role)
+        yield from self._clusters()
+        yield from self._twice()
+        for index, grant in enumerate(self.manifest.grants):
+            yield from self._grant(("grants", index), grant)
+
+    def _unknown(self, section: str, name: str, path: PathKey) -> Iterator[Problem]:
+        if name not in self._sets[section]:
+            what = f"there is no {name!r} in {section}"
+            yield Problem(self.place(path), what, nearest(name, self.known[section]))
+
+    def _principal(self, arn: str, path: PathKey, *kinds: PrincipalKind) -> Iterator[Problem]:
+        try:
+            found = PrincipalArn.parse(arn)
+        except InvalidArnError as error:
+            yield Problem(self.place(path), error.what, error.advice)
+            return
+        if found.kind is PrincipalKind.ASSUMED_ROLE:
+            yield Problem(
+                self.place(path),
+                f"{arn} is a session, which ends; access is given to its role",
+                f"write arn:{found.partition}:iam::{found.account}:role/{found.name}, with its path if it has one",
+            )
+        elif found.kind not in kinds:
+            names = " or ".join(f"an IAM {kind.value}" for kind in kinds)
+            yield Problem(self.place(path), f"{arn} is not {names}")
+
+    def _accounts(self) -> Iterator[Problem]:
+        for name, account in self.manifest.accounts.items():
+            if account.role_arn is not None:
+                path = ("accounts", name, "roleArn")
+                wrong = [*self._principal(account.role_arn, path, PrincipalKind.ROLE)]
+                yield from wrong
+                if not wrong and PrincipalArn.parse(account.role_arn).account != account.id:
+                    yield Problem(self.place(path), f"the role is not in account {account.id}")
+
+    def _people(self) -> Iterator[Problem]:
+        for name, person in self.manifest.people.items():
+            if person.account is not None:
+                yield from self._unknown("accounts", person.account, ("people", name, "account"))
+            if person.arn is not None:
+                path = ("people", name, "arn")
+                yield from self._principal(person.arn, path, PrincipalKind.USER, PrincipalKind.ROLE)
+            if name in self._sets["groups"]:
+                yield Problem(
+                    self.place(("people", name)), f"{name!r} is in people and in groups", "rename one of them"
+                )
+
+    def _groups(self) -> Iterator[Problem]:
+        groups = self.manifest.groups
+        for name, members in groups.items():
+            for index, member in enumerate(members):
+                yield from self._person_or_group(member, ("groups", name, index))
+        done: set[str] = set()
+        for name in groups:
+            cycle = _cycle(groups, name, done)
+            if cycle:
+                what = f"the group {name!r} contains itself: {' > '.join(cycle)}"
+                yield Problem(self.place(("groups", name)), what, "take one of them out of the other")
+                return
+
+    def _person_or_group(self, name: str, path: PathKey) -> Iterator[Problem]:
+        if name not in self._sets["people"] and name not in self._sets["groups"]:
+            known = [*self.known["people"], *self.known["groups"]]
+            yield Problem(self.place(path), f"there is no {name!r} in people or groups", nearest(name, known))
+
+    def _role(self, name: str, role: RoleSpec) -> Iterator[Problem]:
+        path = ("roles", name)
+        if role.account is not None:
+            yield from self._unknown("accounts", role.account, (*path, "account"))
+        if role.arn is not None:
+            yield from self._principal(role.arn, (*path, "arn"), PrincipalKind.ROLE)
+        for index, member in enumerate(role.assumable_by or ()):
+            here = (*path, "assumableBy", index)
+            if isinstance(member, str):
+                yield from self._person_or_group(member, here)
+            else:
+                yield from self._member(member, here)
+        if role.conditions is not None:
+            yield from self._named_by_username(role, (*path, "conditions"))
+        if role.trust_policy is not None:
+            yield from self._document(role.trust_policy, PolicyKind.TRUST, (*path, "trustPolicy"))
+        for policy, document in (role.policies or {}).items():
+            yield from self._document(document, PolicyKind.IDENTITY, (*path, "policies", policy))
+        if role.break_glass and role.max_session_duration is not None and role.max_session_duration > 3_600:
+            yield Problem(
+                self.place((*path, "maxSessionDuration")),
+                "sessions of a break-glass role end within an hour",
+                "write 3600, or leave it out",
+            )
+
+    def _member(self, member: Member, path: PathKey) -> Iterator[Problem]:
+        for section, found in (("people", member.person), ("groups", member.group), ("accounts", member.account)):
+            if found is not None:
+                yield from self._unknown(
+                    section, found, (*path, section.rstrip("s") if section != "people" else "person")
+                )
+
+    def _named_by_username(self, role: RoleSpec, path: PathKey) -> Iterator[Problem]:
+        conditions = role.conditions
+        if conditions is None or (conditions.session_name is None and conditions.source_identity is None):
+            return
+        # IAM user guide, global condition keys: aws:username is there for IAM users alone.
+        for person in sorted(self._everybody(role)):
+            found = self.manifest.people.get(person)
+            if found is not None and found.state is State.present and not _is_user(found.user, found.arn):
+                key = "sessionName" if conditions.session_name else "sourceIdentity"
+                yield Problem(
+                    self.place((*path, key)),
+                    f"{person!r} is a role and has no aws:username, so this would keep it out",
+                    f"leave {key} out, or give it a role of its own",
+                )
+                return
+
+    def _everybody(self, role: RoleSpec) -> set[str]:
+        pending = [
+            name
+            for member in role.assumable_by or ()
+            for name in ([member] if isinstance(member, str) else [member.person, member.group])
+            if name is not None
+        ]
+        seen: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name not in seen:
+                seen.add(name)
+                pending += self.manifest.groups.get(name, ())
+        return seen & set(self.manifest.people)
+
+    def _document(self, document: dict[str, Any], kind: PolicyKind, path: PathKey) -> Iterator[Problem]:
+        try:
+            parse_policy(json.dumps(document), kind)
+        except PolicyError as error:
+            place = self.place((*path, *_steps(error.json_path)))
+            yield Problem(place, f"{error.what} ({error.json_path})")
+        except (TypeError, ValueError, RecursionError):
+            yield Problem(self.place(path), "this is no JSON document")
+
+    def _clusters(self) -> Iterator[Problem]:
+        for name, cluster in self.manifest.clusters.items():
+            yield from self._unknown("accounts", cluster.account, ("clusters", name, "account"))
+
+    def _twice(self) -> Iterator[Problem]:
+        """One thing of AWS under two names of the file: the second would undo the first."""
+        m = self.manifest
+        ids = {name: account.id for name, account in m.accounts.items()}
+        named: dict[str, list[tuple[str, tuple[str, ...]]]] = {
+            "accounts": [(name, (ident,)) for name, ident in ids.items()],
+            "people": [
+                (
+                    name,
+                    (ids.get(p.account or "", ""), p.user or p.permission_set or p.arn or "", *("s",) * (not p.user)),
+                )
+                for name, p in m.people.items()
+            ],
+            "roles": [(n, (ids.get(r.account or "", ""), r.arn or (r.name or n).lower())) for n, r in m.roles.items()],
+            "clusters": [(n, (ids.get(c.account, ""), c.region, c.name or n)) for n, c in m.clusters.items()],
+        }
+        for section, keys in named.items():
+            first: dict[tuple[str, ...], str] = {}
+            for name, key in keys:
+                other = first.setdefault(tuple(part.lower() for part in key), name)
+                if other != name:
+                    what = f"{name!r} is the same as {other!r} at {self.place((section, other))}"
+                    yield Problem(self.place((section, name)), what, "keep one of them")
+
+    def _grant(self, path: PathKey, grant: Grant) -> Iterator[Problem]:
+        if grant.role is not None:
+            yield from self._unknown("roles", grant.role, (*path, "role"))
+        if grant.person is not None:
+            yield from self._unknown("people", grant.person, (*path, "person"))
+        found: list[str] = []
+        for index, pattern in enumerate(grant.clusters):
+            matched = matching_clusters(self.manifest, pattern)
+            found += matched
+            if not matched and pattern not in self._sets["clusters"]:
+                what = (
+                    f"no cluster matches {pattern!r}" if set("*?") & set(pattern)
+                    else f"there is no {pattern!r} in clusters"
+                )  # fmt: skip
+                yield Problem(self.place((*path, "clusters", index)), what, nearest(pattern, self.known["clusters"]))
+        yield from self._policies(path, grant, found)
+        if grant.bindings and not grant.groups and (grant.username is None or "{{" in grant.username):
+            yield Problem(
+                self.place((*path, "bindings")),
+                "nobody to bind: the grant has no groups, and its username is not the same for everybody",
+                "give groups",
+            )
+        if any("{{" in group for group in grant.groups) and grant.bindings:
+            yield Problem(
+                self.place((*path, "groups")), "a group that is a template cannot be bound", "bind a fixed group"
+            )
+        if grant.type not in (None, EntryType.STANDARD) and (grant.username or grant.groups):
+            what = f"EKS sets username and groups of entries of type {grant.type} itself"
+            yield Problem(self.place((*path, "type")), what, "leave username and groups out")
+
+    def _policies(self, path: PathKey, grant: Grant, clusters: Sequence[str]) -> Iterator[Problem]:
+        for index, reference in enumerate(grant.access_policies):
+            name = reference.policy.rpartition("/")[2]
+            here = (*path, "accessPolicies", index)
+            if name not in ACCESS_POLICIES:
+                what = f"there is no access policy {name!r}"
+                yield Problem(self.place((*here, "policy")), what, nearest(name, list(ACCESS_POLICIES), many=6))
+                continue
+            namespaces = tuple(reference.namespaces or ())
+            scope = ScopeType.NAMESPACE if namespaces else ScopeType.CLUSTER
+            arn = f"arn:aws:eks::aws:cluster-access-policy/{name}"
+            try:
+                check_policy(
+                    AssociatedPolicy(arn, scope, namespaces),
+                    grant.type or EntryType.STANDARD,
+                    frozenset(ACCESS_POLICIES),
+                )
+            except EntryError as error:
+                yield Problem(self.place(here), error.what)
+        backends = {grant.mapping or self.manifest.clusters[name].mapping for name in clusters}
+        if grant.access_policies and backends & {MappingBackend.aws_auth, MappingBackend.crd}:
+            what = "access policies belong to access entries, and the mapping here is written elsewhere"
+            yield Problem(self.place((*path, "accessPolicies")), what, "write mapping: access-entries, or use groups")
+
+
+def _is_user(user: str | None, arn: str | None) -> bool:
+    return user is not None or (arn is not None and ":user/" in arn)
+
+
+def _cycle(groups: Mapping[str, Sequence[str]], start: str, done: set[str]) -> list[str]:
+    """The names on a cycle that is reached from ``start``, or none; without recursion, whatever the depth."""
+    trail: list[tuple[str, Iterator[str]]] = [(start, iter(groups.get(start, ())))] if start not in done else []
+    on_trail = {start}
+    while trail:
+        name, members = trail[-1]
+        for member in members:
+            if member in on_trail:
+                names = [one for one, _ in trail]
+                return [*names[names.index(member) :], member]
+            if member in groups and member not in done:
+                trail.append((member, iter(groups[member])))
+                on_trail.add(member)
+                break
+        else:
+            trail.pop()
+            on_trail.discard(name)
+            done.add(name)
+    return []
+
+
+_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[([0-9]+)\]")
+
+
+def _steps(json_path: str) -> PathKey:
+    """``$.Statement[0].Action`` as a path."""
+    return tuple(name or int(index) for name, index in _STEP.findall(json_path))
