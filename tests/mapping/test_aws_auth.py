@@ -38,6 +38,19 @@ def find(text: str, arn: str = ROLE, **sections: str) -> tuple[str, tuple[str, .
         ("- just text\n" + role(), ("dev", ("a",))),
         (role() + "  bad: [", None),
         ("rolearn: x", None),
+        # encoding/json: keys in sorted order, any case; "RoleARN" comes before "rolearn".
+        (f"- rolearn: {ROLE}\n  RoleARN: x\n  username: dev\n  Username: other\n  groups: [a]\n", ("dev", ("a",))),
+        (f"- {{rolearn: {ROLE}, username: one, username: two, groups: [a]}}\n", ("two", ("a",))),
+        # Unmarshal reads the first document alone.
+        (role() + "---\n" + role(username="two"), ("dev", ("a",))),
+        (role() + "---\n{", ("dev", ("a",))),
+        # goyaml.v2 resolve.go: a date stays a text, there are no sexagesimal numbers, and 1e3 is a number.
+        (role(username="2026-01-31"), ("2026-01-31", ("a",))),
+        (role(username="10:30"), ("10:30", ("a",))),
+        (role(username="1e3"), ("", ("a",))),
+        (role(username="'1e3'"), ("1e3", ("a",))),
+        (role(username="true"), ("", ("a",))),
+        (role(username="~"), ("", ("a",))),
         (f"- &x {{rolearn: '{ROLE}', username: dev, groups: [a]}}\n- *x\n", ("dev", ("a",))),
     ],
 )

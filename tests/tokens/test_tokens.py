@@ -181,6 +181,7 @@ REJECTED = {
     "no action": ("missing", token_of(GOOD.replace("Action=GetCallerIdentity&", ""))),
     "cluster not signed": ("cluster-header", token_of(GOOD.replace("host%3Bx-k8s-aws-id", "host"))),
     "cluster as part of a name": ("cluster-header", token_of(GOOD.replace("x-k8s-aws-id", "x-k8s-aws-idx"))),
+    "expires left out": ("missing", token_of(GOOD.replace("&X-Amz-Expires=60", ""))),
     "expires too large": ("expires", token_of(GOOD.replace("Expires=60", "Expires=901"))),
     "expires negative": ("expires", token_of(GOOD.replace("Expires=60", "Expires=-1"))),
     "expires no number": ("expires", token_of(GOOD.replace("Expires=60", "Expires=6e1"))),

@@ -8,6 +8,7 @@ two entries for one ARN wins; ARNs are compared in lower case. Source: aws-iam-a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,10 @@ from rolecall.errors import InvalidArnError
 MAX_SECTION = 1_572_864
 _STRING = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+# Go's yaml.v2 takes 1e3 for a number, which YAML 1.1 and so PyYAML do not (sigs.k8s.io/yaml goyaml.v2, resolve.go).
+_GO_NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+", re.ASCII)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -101,7 +106,10 @@ def parse_aws_auth(data: Mapping[str, str]) -> AwsAuth:
 
 
 def _section(text: str, section: str, problems: list[Problem]) -> Iterator[Any]:
-    """The nodes of a section's YAML list; nothing where the text is empty or no list."""
+    """The nodes of a section's YAML list; nothing where the text is empty or no list.
+
+    Go's ``Unmarshal`` reads the first document of a text and never looks at what follows ``---``.
+    """
     if text.strip() in ("", "``", '""'):
         return
     if len(text) > MAX_SECTION:
@@ -109,7 +117,7 @@ def _section(text: str, section: str, problems: list[Problem]) -> Iterator[Any]:
         return
     try:
         loader = _Loader(text)
-        node = loader.get_single_node()
+        node = loader.get_node() if loader.check_node() else None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -132,10 +140,10 @@ def _entries(text: str, section: str, arn_key: str, problems: list[Problem]) -> 
         if not isinstance(node, yaml.MappingNode):
             problems.append(Problem(section, line, "the entry is not a mapping, so it is lost"))
             continue
-        fields: dict[str, Any] = {}
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                fields[key.value.lower()] = value
+        # On its way through JSON the keys are sorted, so of two spellings of a key the last in that order wins; of one
+        # spelling given twice it is the last in the text.
+        spelled = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+        fields = {key.lower(): spelled[key] for key in sorted(spelled)}
         yield AwsAuthEntry(
             section,
             line,
@@ -148,12 +156,19 @@ def _entries(text: str, section: str, arn_key: str, problems: list[Problem]) -> 
 def _text(node: Any, section: str, key: str, problems: list[Problem]) -> str:
     if node is None or node.tag == _NULL:
         return ""
-    if isinstance(node, yaml.ScalarNode) and node.tag == _STRING:
+    if isinstance(node, yaml.ScalarNode) and _is_text(node):
         return str(node.value)
     problems.append(
         Problem(section, node.start_mark.line + 1, f"{key} is not a string, so it counts as empty: quote it")
     )
     return ""
+
+
+def _is_text(node: yaml.ScalarNode) -> bool:
+    """Whether Go's YAML gives a string: dates and sexagesimal numbers such as 10:30 are texts there."""
+    if node.tag == _STRING:
+        return bool(node.style) or not _GO_NUMBER.fullmatch(node.value)
+    return node.tag == _TIMESTAMP or (node.tag in _NUMBERS and ":" in node.value)
 
 
 def _groups(node: Any, section: str, problems: list[Problem]) -> Iterator[str]:

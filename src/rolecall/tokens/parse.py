@@ -34,7 +34,15 @@ _ALLOWED = {
     "x-amz-signedheaders",
     "x-amz-user-agent",
 }
-_NEEDED = ("action", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-signedheaders")
+_NEEDED = (
+    "action",
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+)
 
 
 class TokenError(RolecallError):
@@ -162,7 +170,7 @@ def _check_parameters(parameters: dict[str, str]) -> datetime:
             f"client did not sign the {CLUSTER_HEADER} header in the request",
             advice="this is a presigned call, but not one that was made for a cluster",
         )
-    expires = parameters.get("x-amz-expires", "0")
+    expires = parameters["x-amz-expires"]
     if not re.fullmatch(r"[0-9]{1,6}", expires, re.ASCII) or int(expires) > MAX_EXPIRES:
         raise TokenError("expires", f"X-Amz-Expires is not a number from 0 to {MAX_EXPIRES}")
     if not re.fullmatch(r"[A-Z0-9]{16,128}/[0-9]{8}/[a-z0-9-]{1,40}/sts/aws4_request", parameters["x-amz-credential"]):
