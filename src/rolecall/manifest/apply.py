@@ -27,11 +27,16 @@ _SHARED = frozenset({Kind.AWS_AUTH_ROLE, Kind.AWS_AUTH_USER})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended. ``why``: what a person reads where it was not made."""
+    """How a step ended.
+
+    :param why: what a person reads where it was not made.
+    :param restore: what an undo needs to put things back as they were written, or empty.
+    """
 
     change: Change
     state: State
     why: str = ""
+    restore: str = ""
 
 
 class Resources(Protocol):
@@ -132,11 +137,12 @@ class _Running:
             # A fault of ours in one step must not leave the others half done; the log has the rest.
             log.exception("steps %s", [change.key for change in batch])
             outcomes = [Outcome(change, State.FAILED, f"{type(error).__name__}: {error}") for change in batch]
+        restore = {outcome.change.key: outcome.restore for outcome in outcomes if outcome.restore}
         by_end: dict[tuple[State, str], list[str]] = {}
         for outcome in outcomes:
             by_end.setdefault((outcome.state, outcome.why), []).append(outcome.change.key)
         for (state, why), keys in by_end.items():
-            self._journal.note(keys, state, why)
+            self._journal.note(keys, state, why, {key: restore[key] for key in keys if key in restore})
         return outcomes
 
     def _end(self, outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -60,6 +60,7 @@ class Run:
     :param what: the command in words, for lists: ``apply access.yaml``, ``undo 2026...``.
     :param caller: the canonical ARN of whoever ran it.
     :param undoes: the name of the run that this one undoes, or empty.
+    :param reach: how its accounts and clusters are reached, so that an undo needs no file; never a secret.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Run:
     at: str
     changes: tuple[Change, ...]
     undoes: str = ""
+    reach: Mapping[str, Any] = field(default_factory=dict)
 
 
 def new_run_name(now: datetime) -> str:
@@ -114,15 +116,19 @@ class Journal:
             raise _missing(folder, name) from error
         with os.fdopen(descriptor, "ab") as file:
             _hold(file, name)
-            run, states, whole = _read(path)
+            run, states, _, whole = _read(path)
             file.truncate(whole)
             yield cls(run, states, file)
 
-    def note(self, keys: Iterable[str], state: State, why: str = "") -> None:
-        """Record what happens to steps; on disk when this returns."""
+    def note(self, keys: Iterable[str], state: State, why: str = "", restore: Mapping[str, str] | None = None) -> None:
+        """Record what happens to steps; on disk when this returns.
+
+        :param restore: by key of a step, what its undo needs to put things back as they were written.
+        """
         keys = tuple(keys)
+        more = {name: value for name, value in (("why", why), ("restore", restore)) if value}
         with self._lock:
-            self._write({"steps": keys, "state": state.value} | ({"why": why} if why else {}))
+            self._write({"steps": keys, "state": state.value, **more})
             self.states.update(dict.fromkeys(keys, state))
 
     def _write(self, line: Mapping[str, Any]) -> None:
@@ -133,10 +139,14 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A journal as read: the run, and the last state of each step that has one."""
+    """A journal as read: the run, and of each step that has one the last state.
+
+    :param restore: what the undo of a step needs, by the step's key.
+    """
 
     run: Run
     states: Mapping[str, State]
+    restore: Mapping[str, str]
 
     @property
     def complete(self) -> bool:
@@ -146,7 +156,11 @@ class Recorded:
     def made(self) -> tuple[Change, ...]:
         """The steps that are, or may be, in the world: an undo asks it about those that only began."""
         counted = (State.DONE, State.BEGUN)
-        return tuple(change for change in self.run.changes if self.states.get(change.key) in counted)
+        return tuple(
+            replace(change, text=self.restore.get(change.key, change.text))
+            for change in self.run.changes
+            if self.states.get(change.key) in counted
+        )
 
 
 def read_run(folder: Path, name: str) -> Recorded:
@@ -154,8 +168,8 @@ def read_run(folder: Path, name: str) -> Recorded:
     path = _path(folder, name)
     if not path.is_file():
         raise _missing(folder, name)
-    run, states, _ = _read(path)
-    return Recorded(run, states)
+    run, states, restore, _ = _read(path)
+    return Recorded(run, states, restore)
 
 
 def run_names(folder: Path) -> list[str]:
@@ -192,7 +206,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path) -> tuple[Run, dict[str, State], int]:
+def _read(path: Path) -> tuple[Run, dict[str, State], dict[str, str], int]:
     if path.stat().st_size > MAX_JOURNAL:
         raise JournalError("the journal is larger than any run writes", where=str(path))
     content = path.read_bytes()
@@ -204,10 +218,18 @@ def _read(path: Path) -> tuple[Run, dict[str, State], int]:
             raise JournalError("the journal is of another version of rolecall", where=str(path))
         changes = tuple(change_from_json(change) for change in head.pop("changes"))
         states: dict[str, State] = {}
+        restore: dict[str, str] = {}
+        unsure: set[str] = set()
         for line in lines[1:]:
             found = json.loads(line)
-            states.update(dict.fromkeys(found["steps"], State(found["state"])))
-        return Run(changes=changes, **head), states, whole
+            state = State(found["state"])
+            for key in found["steps"]:
+                if state is State.BEGUN and states.get(key) is State.BEGUN:
+                    unsure.add(key)
+                # Killed between the change and the line that says so: what is found made was made by this run.
+                states[key] = State.DONE if state is State.ALREADY and key in unsure else state
+            restore.update(found.get("restore", {}))
+        return Run(changes=changes, **head), states, restore, whole
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise JournalError(f"the journal cannot be read: {error}", where=str(path)) from error
 

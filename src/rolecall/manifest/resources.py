@@ -69,7 +69,8 @@ class Change:
     :param key: its number in the plan, as text; unique within it.
     :param needs: keys of the changes that must be done before this one; where one of them fails, this is not tried.
     :param follows: keys of the changes that must have ended before this one, done or failed.
-    :param text: for aws-auth the entry's own text as it stood, so that an undo puts back comments and order; or empty.
+    :param text: for an aws-auth entry that is put back: what the removal recorded, so that its own text returns to its
+        place (:class:`rolecall.mapping.aws_auth_text.Removed` as JSON); else empty.
     """
 
     key: str

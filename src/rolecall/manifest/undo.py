@@ -1,0 +1,50 @@
+"""Take back what a run changed, and nothing that somebody else changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from rolecall.manifest.journal import JournalError, Recorded, Run, new_run_name
+from rolecall.manifest.order import inverted, order
+from rolecall.manifest.resources import Change, ResourceId, Value
+from rolecall.manifest.values import same_value
+
+
+def undo_run(recorded: Recorded, read: Callable[[ResourceId], Value | None], *, now: datetime, caller: str) -> Run:
+    """The run that takes ``recorded`` back, in an order as safe as the way there.
+
+    :param read: a resource's value as it is; asked for every resource that the run may have changed.
+    :raises JournalError: where a resource is not what the run left: somebody else changed it since.
+    """
+    changes, foreign = [], []
+    for change in inverted(recorded.made()):
+        kind, current = change.resource.kind, read(change.resource)
+        if same_value(kind, current, change.after):
+            continue
+        reached = _left_at(recorded, change, current)
+        if reached is None:
+            foreign.append(change.resource)
+        else:
+            changes.append(reached)
+    if foreign:
+        raise JournalError(
+            f"run {recorded.run.name} cannot be undone: changed since by somebody else: "
+            + ", ".join(str(resource) for resource in foreign[:20])
+            + (f" and {len(foreign) - 20} more" if len(foreign) > 20 else ""),
+            advice="see what is there now with `rolecall plan`, and change it by access.yaml",
+        )
+    steps = order(changes)
+    run = recorded.run
+    return Run(new_run_name(now), f"undo {run.name}", caller, now.isoformat(), steps, run.name, run.reach)
+
+
+def _left_at(recorded: Recorded, change: Change, current: Value | None) -> Change | None:
+    """``change`` from where the run left its resource: its last value, or one between where it was stopped."""
+    kind = change.resource.kind
+    for step in recorded.made():
+        if step.resource == change.resource:
+            for value in (step.after, step.before):
+                if same_value(kind, current, value):
+                    return Change("", change.resource, value, change.after, text=change.text)
+    return None
