@@ -6,15 +6,19 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rolecall.cli.output import NOT_RUNNING, Format, fail, print_data, print_table
 from rolecall.cli.tour import run_tour
 from rolecall.lab import control, environment
-from rolecall.lab.home import HOME_VARIABLE, LabError, LabHome, LabSettings, RunningLab
+from rolecall.lab.home import HOME_VARIABLE, Backend, LabError, LabHome, LabSettings, RunningLab
+
+if TYPE_CHECKING:
+    from rolecall.lab.kubernetes_real.binaries import Binaries
 
 app = typer.Typer(
     help="AWS and Kubernetes on this machine: IAM, STS and EKS clusters for the unmodified aws and kubectl.",
@@ -41,26 +45,46 @@ def up(
     port: Annotated[
         int | None, typer.Option(metavar="N", help="Port of the AWS endpoint; default: a free one.")
     ] = None,
+    kubernetes: Annotated[
+        Backend | None,
+        typer.Option(help="What new clusters are made of: the lab's own server, or kube-apiserver and etcd."),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the lab answers.")] = False,
 ) -> None:
     """Start a lab, or start it again with all that it had.
 
     \b
     rolecall lab up --detach
+    rolecall lab up --kubernetes real
     rolecall lab up --home ./lab --account 111122223333 --account 444455556666 --region eu-west-2
     """
     lab = LabHome.find(home)
     if (running := lab.running()) is not None:
-        _refuse_changes(lab.settings(), account or [], region, port)
+        _refuse_changes(lab.settings(), account or [], region, port, kubernetes)
         _say_running(lab, running, "is already running")
         return
-    control.settle(lab, accounts=account or [], region=region, port=port)
+    if kubernetes is Backend.REAL:
+        _ensure_binaries()
+    control.settle(lab, accounts=account or [], region=region, port=port, kubernetes=kubernetes)
     if detach:
         _say_running(lab, control.start_detached(lab), "is up")
         return
     from rolecall.lab.serve import serve
 
     serve(lab, on_ready=lambda running: _say_running(lab, running, "is up; Ctrl-C stops it"))
+
+
+@app.command()
+def build_kubernetes() -> None:
+    """Have kube-apiserver and etcd ready for `lab up --kubernetes real`: found, or built once with Go.
+
+    They are looked for in $KUBEBUILDER_ASSETS, on PATH and in the cache. A build takes some minutes.
+
+    \b
+    rolecall lab build-kubernetes
+    """
+    found = _ensure_binaries()
+    sys.stdout.write(f"{found.apiserver}\n{found.etcd}\n")
 
 
 @app.command()
@@ -182,11 +206,34 @@ def shell(
     raise SystemExit(ended.returncode if ended.returncode >= 0 else 128 - ended.returncode)
 
 
-def _refuse_changes(settings: LabSettings, accounts: list[str], region: str | None, port: int | None) -> None:
+def _ensure_binaries() -> Binaries:
+    """The programs of the real backend, built where they are missing, with a line on standard error now and then."""
+    from rolecall.lab.kubernetes_real.binaries import ensure_binaries
+
+    is_terminal, last = sys.stderr.isatty(), 0.0
+
+    def progress(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > (0.2 if is_terminal else 30.0):
+            last = time.monotonic()
+            sys.stderr.write(f"\r\x1b[K{line}" if is_terminal else f"{line}\n")
+            sys.stderr.flush()
+
+    try:
+        return ensure_binaries(os.environ, progress)
+    finally:
+        if is_terminal and last:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _refuse_changes(
+    settings: LabSettings, accounts: list[str], region: str | None, port: int | None, kubernetes: Backend | None
+) -> None:
     changes = [
         *(f"--account {account}" for account in accounts if account not in settings.accounts),
         *([f"--region {region}"] if region not in (None, settings.region) else []),
         *([f"--port {port}"] if port not in (None, 0, settings.port) else []),
+        *([f"--kubernetes {kubernetes}"] if kubernetes not in (None, settings.kubernetes) else []),
     ]
     if changes:
         raise LabError(
@@ -219,5 +266,6 @@ def _describe(lab: LabHome, settings: LabSettings, running: RunningLab | None) -
         "pid": running.pid if running else None,
         "accounts": list(settings.accounts),
         "region": settings.region,
+        "kubernetes": settings.kubernetes.value,
         "clusters": clusters_in(lab),
     }

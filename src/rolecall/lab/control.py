@@ -11,14 +11,21 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from rolecall.lab.home import LabError, LabHome, LabSettings, RunningLab
+from rolecall.lab.home import Backend, LabError, LabHome, LabSettings, RunningLab
 
 START_TIMEOUT = 30.0
-STOP_TIMEOUT = 15.0
+# A lab of the real backend starts its control planes again before it says that it is ready.
+START_TIMEOUT_REAL = 180.0
+STOP_TIMEOUT = 30.0
 
 
 def settle(
-    home: LabHome, *, accounts: Iterable[str] = (), region: str | None = None, port: int | None = None
+    home: LabHome,
+    *,
+    accounts: Iterable[str] = (),
+    region: str | None = None,
+    port: int | None = None,
+    kubernetes: Backend | None = None,
 ) -> LabSettings:
     """The settings to start with: what the lab has, changed by what was asked for, saved.
 
@@ -33,6 +40,7 @@ def settle(
         accounts=tuple(dict.fromkeys((*settings.accounts, *asked))),
         region=settings.region if region is None else region,
         port=settings.port if port is None else port,
+        kubernetes=settings.kubernetes if kubernetes is None else kubernetes,
     )
     if before is not None and before.partition != settings.partition:
         raise LabError(
@@ -48,6 +56,8 @@ def settle(
 
 def start_detached(home: LabHome) -> RunningLab:
     """Start the lab's process and return once it answers; :class:`LabError` with its own words where it does not."""
+    real = home.exists() and home.settings().kubernetes is Backend.REAL
+    timeout = START_TIMEOUT_REAL if real else START_TIMEOUT
     reading, writing = os.pipe()
     with open(home.log, "ab") as log:
         process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
@@ -61,7 +71,7 @@ def start_detached(home: LabHome) -> RunningLab:
         )
     os.close(writing)
     try:
-        said = _read_line(reading, time.monotonic() + START_TIMEOUT)
+        said = _read_line(reading, time.monotonic() + timeout)
     except BaseException:
         process.terminate()
         raise

@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ ADMINISTRATOR = "lab-admin"
 _MEND = "mend the file, or delete the lab's folder and start anew: rolecall lab up"
 
 
+class Backend(StrEnum):
+    """What serves the Kubernetes API of a lab's clusters."""
+
+    EMBEDDED = "embedded"
+    REAL = "real"
+
+
 class LabError(RolecallError):
     """A lab could not be started, found, stopped or read."""
 
@@ -49,11 +57,13 @@ class LabSettings:
     :param accounts: account ids, the first is the one that the lab's own profile belongs to.
     :param region: default region of the lab's profiles.
     :param port: TCP port of the AWS endpoint on the loopback interface; 0 until one was chosen.
+    :param kubernetes: what new clusters are made of; those that exist stay what they are.
     """
 
     accounts: tuple[str, ...] = (DEFAULT_ACCOUNT,)
     region: str = DEFAULT_REGION
     port: int = 0
+    kubernetes: Backend = Backend.EMBEDDED
 
     def __post_init__(self) -> None:
         if not self.accounts or len(self.accounts) > MAX_ACCOUNTS:
@@ -148,8 +158,9 @@ class LabHome:
             raise LabError("there is no lab here", where=str(self.folder), advice="start one: rolecall lab up")
         found = _read_json(self._settings_file)
         try:
-            return LabSettings(tuple(found["accounts"]), found["region"], found["port"])
-        except (KeyError, TypeError, LabError) as error:
+            backend = Backend(found.get("kubernetes", Backend.EMBEDDED))
+            return LabSettings(tuple(found["accounts"]), found["region"], found["port"], backend)
+        except (KeyError, TypeError, ValueError, LabError) as error:
             raise LabError(
                 f"these are not the settings of a lab ({error.what if isinstance(error, LabError) else error!r})",
                 where=str(self._settings_file),

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from aiohttp.web_request import BaseRequest
@@ -77,7 +78,14 @@ class LabService:
         self._server = server
         hosts = StsHosts(self._settings.partition, frozenset({f"127.0.0.1:{port}", f"localhost:{port}"}))
         sts = InProcessSts()
-        self._clusters = ClusterManager(self._store, self._home.clusters, clock=now, sts=sts, hosts=hosts)
+        self._clusters = ClusterManager(
+            self._store,
+            self._home.clusters,
+            clock=now,
+            sts=sts,
+            hosts=hosts,
+            backend=self._settings.kubernetes,
+        )
         self._endpoint = AwsEndpoint(
             self._store, partition=self._settings.partition, clusters=self._clusters, clock=now, ids=self._ids
         )
@@ -126,7 +134,7 @@ class LabService:
             ) from None
         if port != wanted:
             # The port is remembered, so that kubeconfigs and shells of the last run still work after a restart.
-            self._home.save_settings(LabSettings(self._settings.accounts, self._settings.region, port))
+            self._home.save_settings(replace(self._settings, port=port))
         return port
 
     async def _handle(self, request: BaseRequest) -> Response:

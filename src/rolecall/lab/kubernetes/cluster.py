@@ -7,7 +7,9 @@ as everywhere: the authenticator's review, the mapping, RBAC, and the access pol
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rolecall.lab.cluster_access import ClusterAccess, ClusterSpec
 from rolecall.lab.http_server import HttpServer
@@ -65,6 +67,14 @@ class EmbeddedCluster:
         )
         self._server: HttpServer | None = None
         self.port = 0
+
+    @property
+    def issuer(self) -> str:
+        return self.tokens.issuer
+
+    def jwks(self) -> Mapping[str, Any]:
+        """The keys that verify the cluster's service account tokens."""
+        return self.tokens.jwks()
 
     @property
     def endpoint(self) -> str:

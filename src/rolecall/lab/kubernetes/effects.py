@@ -73,17 +73,9 @@ class Effects:
 
     def furnish_namespace(self, name: str) -> None:
         """The service account and the CA that every namespace has."""
-        if self._store.get(SERVICE_ACCOUNTS, name, "default") is None:
-            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
-            self._store.put(SERVICE_ACCOUNTS, self._new_object(account))
-        if self.root_ca and self._store.get(CONFIG_MAPS, name, "kube-root-ca.crt") is None:
-            ca = {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": "kube-root-ca.crt", "namespace": name},
-                "data": {"ca.crt": self.root_ca},
-            }
-            self._store.put(CONFIG_MAPS, self._new_object(ca))
+        for plural, found in default_objects(name, self.root_ca):
+            if self._store.get(("", plural), name, found["metadata"]["name"]) is None:
+                self._store.put(("", plural), self._new_object(found))
 
     def aggregate_roles(self) -> None:
         """Bring the rules of aggregated cluster roles up to date."""
@@ -101,3 +93,22 @@ class Effects:
         for key in {resource.key for resource in self._kinds.every() if resource.namespaced}:
             for found in self._store.listed(key, name):
                 self._store.remove(key, name, found["metadata"]["name"])
+
+
+def default_objects(namespace: str, ca_pem: str) -> list[tuple[str, dict[str, Any]]]:
+    """The service account and the CA that every namespace has, each with its resource; no CA where there is none yet.
+
+    Source: kubernetes ``pkg/controller/serviceaccount`` and ``pkg/controller/certificates/rootcacertpublisher``.
+    """
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": namespace},
+    }
+    ca = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kube-root-ca.crt", "namespace": namespace},
+        "data": {"ca.crt": ca_pem},
+    }
+    return [("serviceaccounts", account), *([("configmaps", ca)] if ca_pem else [])]

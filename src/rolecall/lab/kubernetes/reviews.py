@@ -35,7 +35,7 @@ class Reviews:
             case "SelfSubjectReview":
                 status: dict[str, Any] = {"userInfo": user_info(caller.user)}
             case "SelfSubjectAccessReview":
-                status = self._access(_attributes(spec, caller.user), caller)
+                status = self._access(reviewed_attributes(spec, caller.user), caller)
             case "SelfSubjectRulesReview":
                 status = self._rules(spec.get("namespace", ""), caller)
             case "TokenReview":
@@ -62,7 +62,7 @@ class Reviews:
         wanted = (spec.get("resourceAttributes") or {}).get("namespace", "")
         if resource.kind == "LocalSubjectAccessReview" and wanted != namespace:
             raise bad_request("spec.resourceAttributes.namespace must match the namespace of the request")
-        return self._access(_attributes(spec, user), Caller(user))
+        return self._access(reviewed_attributes(spec, user), Caller(user))
 
     def _access(self, request: Attributes, caller: Caller) -> dict[str, Any]:
         decision = self._authorization.decide(request, caller)
@@ -89,7 +89,8 @@ class Reviews:
         return {"authenticated": True, "user": user_info(user), "audiences": list(audiences or (DEFAULT_AUDIENCE,))}
 
 
-def _attributes(spec: Mapping[str, Any], user: KubernetesUser) -> Attributes:
+def reviewed_attributes(spec: Mapping[str, Any], user: KubernetesUser) -> Attributes:
+    """What an access review asks about; ``BadRequest`` where it asks about nothing, or about two things."""
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if bool(resource) == bool(path):
         raise bad_request("exactly one of nonResourceAttributes or resourceAttributes must be specified")

@@ -49,6 +49,12 @@ class ServiceAccountKey:
         key = {"use": "sig", "kty": "EC", "kid": self.id, "alg": "ES256", "crv": "P-256", **self._public}
         return {"keys": [key]}
 
+    def public_pem(self) -> str:
+        """The public half."""
+        public = self._key.public_key()
+        pem, info = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        return public.public_bytes(pem, info).decode()
+
     def sign(self, claims: Mapping[str, Any]) -> str:
         """A JSON Web Token with these claims."""
         header = {"alg": "ES256", "kid": self.id}

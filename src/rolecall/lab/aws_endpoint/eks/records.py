@@ -69,11 +69,11 @@ def every(store: Store) -> list[Row]:
 
 
 def mark_active(store: Store, cluster_id: str, endpoint: str, ca_pem: str) -> None:
-    """A cluster answers at ``endpoint`` now."""
+    """A cluster answers at ``endpoint`` now, also one that did not when the lab was started before."""
     with store.transaction():
         store.execute(
             "UPDATE clusters SET endpoint = ?, ca = ?, "
-            "status = CASE status WHEN 'CREATING' THEN 'ACTIVE' ELSE status END WHERE id = ?",
+            "status = CASE WHEN status IN ('CREATING', 'FAILED') THEN 'ACTIVE' ELSE status END WHERE id = ?",
             (endpoint, ca_pem, cluster_id),
         )
 
