@@ -1,0 +1,1 @@
+"""Kubernetes clusters read and changed through their API."""
