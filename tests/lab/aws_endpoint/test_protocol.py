@@ -127,6 +127,35 @@ def test_caller_identity_as_json(lab: Any) -> None:
     assert found["Account"] == "231144931069"
 
 
+@pytest.mark.parametrize("name", ["sts", "iam"])
+def test_errors_of_sts_are_json_where_json_is_asked_for(lab: Any, name: str) -> None:
+    """aws-iam-authenticator reads code and text out of "error from AWS (expected 200, got 403). Body: {...}"."""
+    client = lab.client(name, ("AKIAAAAAAAAAAAAAAAAA", "x" * 40))
+    client.meta.events.register(
+        "before-sign", lambda request, **_: request.headers.add_header("Accept", "application/json")
+    )
+    seen = []
+    sent = lab.endpoint.handle
+    lab.endpoint.handle = lambda request, source_ip="127.0.0.1": seen.append(sent(request, source_ip)) or seen[-1]
+    with pytest.raises(Exception, match=r"XML|InvalidClientTokenId"):
+        client.get_caller_identity() if name == "sts" else client.list_users()
+    assert seen[0].status == 403
+    if name == "iam":
+        assert b"<Code>InvalidClientTokenId</Code>" in seen[0].body
+        return
+    found = json.loads(seen[0].body)
+    assert (found["Error"]["Code"], found["Error"]["Type"]) == ("InvalidClientTokenId", "Sender")
+    assert found["RequestId"]
+
+
+def test_half_a_surrogate_pair_is_refused(lab: Any) -> None:
+    """RFC 8259, 8.2: JSON can spell what is no Unicode text."""
+    shape = service("eks").operation("TagResource")
+    for body in (b'{"tags": {"a": "\\ud800"}}', b'{"tags": {"\\udfff": ""}}', b'{"tags": {"a": "\xed\xa0\x80"}}'):
+        with pytest.raises(AwsError, match="SerializationException"):
+            rest_json.parse_parameters(shape, {"resourceArn": b"x"}, b"", body)
+
+
 PAGES = (
     ("iam", "list_users", "Users", lambda client, i: client.create_user(UserName=f"user-{i:03}"), {}),
     ("iam", "list_groups", "Groups", lambda client, i: client.create_group(GroupName=f"group-{i:03}"), {}),

@@ -93,6 +93,11 @@ SIGNATURES = (
     Probe("presigned, a signed header changed", "facts/iam 36", lambda w: w.presigned(with_header(b"x-k8s-aws-id", b"other")), "SignatureDoesNotMatch"),
     Probe("presigned, another action", "facts/iam 36", lambda w: w.presigned(in_query(b"Action=GetCallerIdentity", b"Action=GetSessionToken")), "SignatureDoesNotMatch"),
     Probe("presigned, with a body", "facts/iam 36", lambda w: w.presigned(lambda r: replace(r, body=b"x")), "SignatureDoesNotMatch"),
+    Probe("presigned for POST", "sts: Making query requests", lambda w: w.presigned(method="POST")),
+    Probe("presigned for GET, sent as POST", "facts/iam 35", lambda w: w.presigned(lambda r: replace(r, method="POST")), "SignatureDoesNotMatch"),
+    Probe("POST with the action in the query", "sts: Making query requests", lambda w: w.raw(query=b"Action=GetCallerIdentity&Version=2011-06-15", body=b"")),
+    Probe("POST with the action in the query and in the body", "facts/iam 35", lambda w: w.raw(query=b"Action=GetCallerIdentity"), "MalformedQueryString"),
+    Probe("a number with underscores", "sts: DurationSeconds is an integer", lambda w: w.raw(body=b"Action=GetSessionToken&Version=2011-06-15&DurationSeconds=1_000"), "MalformedInput"),
     Probe("presigned, expires of a year", "gr: Signature Version 4, query parameters", lambda w: w.presigned(expires=31_536_000), "IncompleteSignature"),
 )  # fmt: skip
 

@@ -100,7 +100,10 @@ class World:
 
     def presigned(self, change: Callable[[HttpRequest], HttpRequest] = lambda request: request, **options: Any) -> str:
         request = HttpRequest(
-            "GET", b"/", b"Action=GetCallerIdentity&Version=2011-06-15", ((b"host", HOST), (b"x-k8s-aws-id", b"c"))
+            options.get("method", "GET"),
+            b"/",
+            b"Action=GetCallerIdentity&Version=2011-06-15",
+            ((b"host", HOST), (b"x-k8s-aws-id", b"c")),
         )
         signed = presign(
             request,
@@ -120,7 +123,8 @@ class World:
         assert "Traceback" not in text
         assert "<html" not in text.lower()
         if text.startswith("{"):
-            return str(json.loads(text)["__type"])
+            found = json.loads(text)
+            return str(found["Error"]["Code"] if "Error" in found else found["__type"])
         return text.partition("<Code>")[2].partition("</Code>")[0]
 
     def token(self, cluster: str = "c", **options: Any) -> str:

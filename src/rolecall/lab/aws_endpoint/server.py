@@ -83,7 +83,7 @@ class AwsEndpoint:
         protocol, namespace, status = _protocol_of(request), "https://sts.amazonaws.com/doc/2011-06-15/", None
         try:
             found, called = self._service_of(request)
-            protocol, namespace = called.protocol, called.namespace
+            protocol, namespace = _error_protocol(request, called), called.namespace
             try:
                 return self._answer(request, found, called, source_ip, request_id)
             except AwsError as error:
@@ -186,20 +186,22 @@ def _operation(request: HttpRequest, called: Service) -> tuple[OperationModel, d
 
 
 def _fields(request: HttpRequest) -> dict[str, str]:
+    # The signature's own parameters are not the operation's.
+    in_query = query.read_fields(
+        b"&".join(pair for pair in request.query.split(b"&") if not pair.startswith(b"X-Amz-"))
+    )
     if request.method == "GET":
-        # The signature's own parameters are not the operation's.
-        pairs = [pair for pair in request.query.split(b"&") if not pair.startswith(b"X-Amz-")]
-        return query.read_fields(b"&".join(pairs))
+        return in_query
     media_type = (request.header(b"content-type") or b"").split(b";")[0].strip().lower()
     if request.body and media_type != b"application/x-www-form-urlencoded":
         raise AwsError(
             "MalformedInput", "The content type of a query request is application/x-www-form-urlencoded.", 400
         )
     fields = query.read_fields(request.body)
-    # A signature in the query is allowed with a form; an action there would be unsigned by the body's hash.
-    if request.query and any(name in fields for name in query.read_fields(request.query)):
+    # Both are signed. A presigned POST has its action in the query (botocore's SigV4QueryAuth moves the form there).
+    if not fields.keys().isdisjoint(in_query):
         raise AwsError("MalformedQueryString", "A parameter is given in the query and in the body.", 400)
-    return fields
+    return {**in_query, **fields}
 
 
 def _is_web_identity(request: HttpRequest) -> bool:
@@ -211,12 +213,21 @@ def _protocol_of(request: HttpRequest) -> str:
     media_type = request.header(b"content-type") or b""
     if request.path not in (b"/", b"") or b"json" in media_type:
         return "rest-json"
-    return "query"
+    return "query-json" if _accepts_json(request) else "query"
+
+
+def _error_protocol(request: HttpRequest, called: Service) -> str:
+    return "query-json" if _wants_json(request, called) else called.protocol
 
 
 def _wants_json(request: HttpRequest, called: Service) -> bool:
+    """STS answers in JSON where it is asked to; IAM never does."""
+    return called.name == "sts" and _accepts_json(request)
+
+
+def _accepts_json(request: HttpRequest) -> bool:
     accept = request.header(b"accept") or b""
-    return called.name == "sts" and accept.split(b",")[0].split(b";")[0].strip().lower() == b"application/json"
+    return accept.split(b",")[0].split(b";")[0].strip().lower() == b"application/json"
 
 
 def _check_session_token(caller: Principal, service_name: str, operation: str) -> None:

@@ -44,17 +44,29 @@ class HttpResponse:
 
 
 def error_response(error: AwsError, protocol: str, namespace: str, status: int | None, request_id: str) -> HttpResponse:
-    """An error in a service's protocol. ``status``: of the service's model, else the common one."""
+    """An error in a service's protocol. ``status``: of the service's model, else the common one.
+
+    :param protocol: ``query``, ``rest-json``, or ``query-json`` for STS where JSON was asked for.
+    """
     code = error.status or status or _STATUS.get(error.code, 400)
     if protocol == "rest-json":
         return _json(error, code, request_id)
     fault = "Receiver" if code >= 500 else "Sender"
+    if protocol == "query-json":
+        return _query_json(error, fault, code, request_id)
     xml = (
         f'<ErrorResponse xmlns="{namespace}">\n  <Error>\n    <Type>{fault}</Type>\n'
         f"    <Code>{escape(error.code)}</Code>\n    <Message>{escape(_clean(error.message))}</Message>\n  </Error>\n"
         f"  <RequestId>{request_id}</RequestId>\n</ErrorResponse>\n"
     )
     return HttpResponse(code, (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)), xml.encode())
+
+
+def _query_json(error: AwsError, fault: str, code: int, request_id: str) -> HttpResponse:
+    """STS's error for ``Accept: application/json``: what aws-iam-authenticator quotes in its log ("Body: {...}")."""
+    body = {"Error": {"Code": error.code, "Message": error.message, "Type": fault}, "RequestId": request_id}
+    headers = (("Content-Type", "application/json"), ("x-amzn-RequestId", request_id))
+    return HttpResponse(code, headers, json.dumps(body).encode())
 
 
 def _json(error: AwsError, code: int, request_id: str) -> HttpResponse:

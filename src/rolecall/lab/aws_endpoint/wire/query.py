@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ from rolecall.lab.aws_endpoint.wire.errors import HttpResponse
 MAX_FIELDS = 5_000
 MAX_DEPTH = 12
 MAX_INDEX = 2_000
+_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
 def read_fields(text: bytes) -> dict[str, str]:
@@ -107,7 +109,12 @@ def _map(shape: Shape, node: Any) -> dict[str, Any]:
     if not shape.serialization.get("flattened"):
         node = node.get("entry", {})
     key, value = shape.key.serialization.get("name", "key"), shape.value.serialization.get("name", "value")
-    return {str(item[key]): _value(shape.value, item[value]) for item in _in_order(shape, node)}
+    found = {}
+    for item in _in_order(shape, node):
+        if not isinstance(item, dict) or not isinstance(item.get(key), str) or value not in item:
+            raise _malformed(shape)
+        found[item[key]] = _value(shape.value, item[value])
+    return found
 
 
 def _in_order(shape: Shape, node: Any) -> list[Any]:
@@ -123,7 +130,7 @@ def _scalar(shape: Shape, text: str) -> Any:
     kind = shape.type_name
     try:
         if kind in ("integer", "long"):
-            return int(text) if len(text) < 20 and text.isascii() else _refuse(shape)
+            return int(text) if _INTEGER.fullmatch(text) else _refuse(shape)
         if kind in ("float", "double"):
             return float(text) if len(text) < 40 else _refuse(shape)
         if kind == "blob":

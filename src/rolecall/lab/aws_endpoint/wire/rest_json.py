@@ -38,7 +38,7 @@ def parse_parameters(
         if location == "uri":
             if wire in labels:
                 found[name] = _from_text(member, [_utf8(unquote_to_bytes(labels[wire]))], name)
-        elif location in ("querystring",):
+        elif location == "querystring":
             if member.type_name == "map":
                 continue
             if wire in fields:
@@ -53,6 +53,8 @@ def _document(body: bytes) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(body, parse_constant=_no_constant)
+        # Half a surrogate pair, such as "\ud800", is JSON but no text that could be stored.
+        json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise AwsError("SerializationException", "The request body is not JSON.", 400) from None
     if not isinstance(document, dict):
