@@ -25,7 +25,7 @@ UNAUTHORIZED = 401
 _NO_ROLES: Mapping[tuple[str, str], tuple[PolicyRule, ...]] = MappingProxyType({})
 _Found = TypeVar("_Found")
 # aws-iam-authenticator v0.7, deploy/iamidentitymapping.yaml
-_IdentityMapping = create_global_resource(
+IdentityMappingObject = create_global_resource(
     "iamauthenticator.k8s.aws", "v1alpha1", "IAMIdentityMapping", "iamidentitymappings"
 )
 
@@ -135,7 +135,7 @@ def _identity_mappings(client: Client) -> tuple[IdentityMapping, ...]:
     """Nothing where the cluster does not know the resource, as those of EKS do not."""
     try:
         with explained("IAMIdentityMappings"):
-            found = [IdentityMapping.from_object(item) for item in _all(client, _IdentityMapping)]
+            found = [IdentityMapping.from_object(item) for item in _all(client, IdentityMappingObject)]
     except ClusterError as error:
         if error.code == NOT_FOUND:
             return ()
