@@ -70,9 +70,10 @@ def read_cluster(
     :param with_aws_auth: left out where the authentication mode does not read the ConfigMap.
     """
     reader = _Reader(client, where)
-    aws_auth = reader.part(AWS_AUTH, _aws_auth) if with_aws_auth else None
+    aws_auth = reader.part(AWS_AUTH, _aws_auth, may_be_absent=True) if with_aws_auth else None
     data, version = aws_auth or (None, "")
-    mappings = reader.part("IAMIdentityMappings", _identity_mappings) or ()
+    # The clusters of EKS do not know this resource.
+    mappings = reader.part("IAMIdentityMappings", _identity_mappings, may_be_absent=True) or ()
     if not with_rbac:
         return KubernetesState(data, version, mappings, unread=tuple(reader.unread))
     share = share or RuleShare()
@@ -102,15 +103,19 @@ class _Reader:
         self._client, self._where = client, where
         self.unread: list[str] = []
 
-    def part(self, name: str, read: Callable[[Client], _Found]) -> _Found | None:
-        """One part, or ``None`` where the cluster refuses it; :class:`ClusterError` where it refuses the caller."""
+    def part(self, name: str, read: Callable[[Client], _Found], *, may_be_absent: bool = False) -> _Found | None:
+        """One part, or ``None`` where the cluster refuses it; :class:`ClusterError` where it refuses the caller.
+
+        :param may_be_absent: whether a part that the cluster does not know is simply not there.
+        """
         try:
             with explained(f"{name} of {self._where}"):
                 return read(self._client)
         except ClusterError as error:
             if error.code in (0, UNAUTHORIZED):
                 raise
-            self.unread.append(f"{name}: {error.what}")
+            if not (may_be_absent and error.code == NOT_FOUND):
+                self.unread.append(f"{name}: {error.what}")
             return None
 
     def objects(self, kind: Any) -> list[dict[str, Any]]:
@@ -119,27 +124,14 @@ class _Reader:
         return self.part(name, lambda client: [found.to_dict() for found in _all(client, kind)]) or []
 
 
-def _aws_auth(client: Client) -> tuple[Mapping[str, str] | None, str]:
-    try:
-        with explained(AWS_AUTH):
-            found = client.get(ConfigMap, AWS_AUTH, namespace=AWS_AUTH_NAMESPACE)
-    except ClusterError as error:
-        if error.code == NOT_FOUND:
-            return None, ""
-        raise
+def _aws_auth(client: Client) -> tuple[Mapping[str, str], str]:
+    found = client.get(ConfigMap, AWS_AUTH, namespace=AWS_AUTH_NAMESPACE)
     version = found.metadata.resourceVersion if found.metadata else None
     return dict(found.data or {}), version or ""
 
 
 def _identity_mappings(client: Client) -> tuple[IdentityMapping, ...]:
-    """Nothing where the cluster does not know the resource, as those of EKS do not."""
-    try:
-        with explained("IAMIdentityMappings"):
-            found = [IdentityMapping.from_object(item) for item in _all(client, IdentityMappingObject)]
-    except ClusterError as error:
-        if error.code == NOT_FOUND:
-            return ()
-        raise
+    found = (IdentityMapping.from_object(item) for item in _all(client, IdentityMappingObject))
     return tuple(mapping for mapping in found if mapping is not None)
 
 
