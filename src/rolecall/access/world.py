@@ -48,9 +48,11 @@ class World:
     """Accounts by id and clusters by ARN, read at one moment.
 
     :param caller: the canonical ARN of whoever read them, so that a plan can see whether it locks its caller out.
+    :param callers: the same by account: each may have been read with credentials of its own.
     """
 
     read_at: datetime
     accounts: Mapping[str, Account] = field(default_factory=dict)
     clusters: Mapping[str, ClusterState] = field(default_factory=dict)
     caller: str = ""
+    callers: Mapping[str, str] = field(default_factory=dict)
