@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest.register_assert_rewrite("procedure_checks")
 # The first draw of a fresh machine builds tables, which is slow once and says nothing about the code.
 settings.register_profile(
     "rolecall", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]

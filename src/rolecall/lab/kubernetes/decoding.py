@@ -162,18 +162,32 @@ def _limits(value: Any, schema: Schema, path: str) -> Iterator[tuple[str, str, s
     if "enum" in schema and value not in schema["enum"]:
         supported = ", ".join(json.dumps(one) for one in schema["enum"])
         yield "FieldValueNotSupported", path, f"Unsupported value: {json.dumps(value)}: supported values: {supported}"
-    sizes = {"str": ("Length", "chars"), "list": ("Items", "items"), "dict": ("Properties", "properties")}
-    if type(value).__name__ in sizes:
-        suffix, unit = sizes[type(value).__name__]
-        if len(value) < schema.get(f"min{suffix}", 0):
-            yield "FieldValueInvalid", path, f"Invalid value: should be at least {schema[f'min{suffix}']} {unit} long"
-        if len(value) > schema.get(f"max{suffix}", len(value)):
-            yield "FieldValueInvalid", path, f"Too long: may not be more than {schema[f'max{suffix}']} {unit}"
+    if isinstance(value, str | list | dict):
+        yield from _size(value, schema, path)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if value < schema.get("minimum", value):
-            yield "FieldValueInvalid", path, f"Invalid value: {value}: should be at least {schema['minimum']}"
+            yield _wrong(value, path, f"should be greater than or equal to {schema['minimum']}")
         if value > schema.get("maximum", value):
-            yield "FieldValueInvalid", path, f"Invalid value: {value}: should be at most {schema['maximum']}"
+            yield _wrong(value, path, f"should be less than or equal to {schema['maximum']}")
+
+
+def _size(value: str | list[Any] | dict[str, Any], schema: Schema, path: str) -> Iterator[tuple[str, str, str]]:
+    if isinstance(value, str):
+        if len(value) < schema.get("minLength", 0):
+            yield _wrong(value, path, f"should be at least {schema['minLength']} chars long")
+        if len(value) > schema.get("maxLength", len(value)):
+            yield "FieldValueTooLong", path, f"Too long: may not be more than {schema['maxLength']} bytes"
+        return
+    suffix = "Items" if isinstance(value, list) else "Properties"
+    if len(value) < schema.get(f"min{suffix}", 0):
+        yield _wrong(value, path, f"should have at least {schema[f'min{suffix}']} {suffix.lower()}")
+    if len(value) > (most := schema.get(f"max{suffix}", len(value))):
+        yield "FieldValueTooMany", path, f"Too many: {len(value)}: must have at most {most} items"
+
+
+def _wrong(value: Any, path: str, why: str) -> tuple[str, str, str]:
+    """The sentence of kube-openapi ``pkg/validation/errors/schema.go``."""
+    return "FieldValueInvalid", path, f"Invalid value: {json.dumps(value)}: {path} in body {why}"
 
 
 def with_defaults(value: Any, schema: Schema) -> Any:
