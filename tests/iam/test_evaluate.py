@@ -49,6 +49,7 @@ DIRECT_GRANTS = [
     ("session", "another session", "nothing", IMPLICIT),
     ("federated", "the session", "session policy", ALLOW),
     ("root", "the account", "nothing", ALLOW),
+    ("user", "the account in full", "identity", ALLOW),
 ]
 
 
@@ -61,6 +62,7 @@ def test_direct_grants(make: SimpleNamespace, who: str, named: str, limit: str, 
         "the session": principal.arn,
         "another session": "arn:aws:sts::111111111111:assumed-role/Dev/other",
         "the account": make.account,
+        "the account in full": f"arn:aws:iam::{make.account}:root",
         "everybody": "*",
     }
     refusing = make.document(PolicyKind.BOUNDARY, NOTHING)
@@ -143,6 +145,16 @@ def test_another_account_needs_both_sides(make: SimpleNamespace, identity: Any, 
     resource = make.document(PolicyKind.RESOURCE, names(principal.arn if named else make.account))
     own = (make.document(PolicyKind.IDENTITY, *identity),) if identity else ()
     assert decide(make, principal, PolicySet(identity=own, resource=resource)).effect is expected
+
+
+@pytest.mark.parametrize(("partition", "expected"), [("aws", ALLOW), ("aws-cn", IMPLICIT)])
+def test_the_account_of_another_partition_is_another(make: SimpleNamespace, partition: str, expected: Effect) -> None:
+    """AWS General Reference, ARNs: a partition is another AWS, with accounts of its own."""
+    root = {"AWS": f"arn:{partition}:iam::{make.account}:root"}
+    trust = make.document(PolicyKind.TRUST, {"Effect": "Allow", "Principal": root, "Action": "sts:AssumeRole"})
+    policies = PolicySet(identity=(make.document(PolicyKind.IDENTITY, STAR),), resource=trust)
+    request = AuthorizationRequest(make.user(), "sts:AssumeRole", "arn:aws:iam::111111111111:role/r", make.account)
+    assert evaluate(request, policies).effect is expected
 
 
 def test_a_user_made_anew_is_another_principal(make: SimpleNamespace) -> None:

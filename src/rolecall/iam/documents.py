@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -86,11 +86,13 @@ class Condition:
 
     :param key: lower-case.
     :param values: as texts; numbers and booleans of the JSON are written as JSON writes them.
+    :param written: the key as the policy writes it, for people.
     """
 
     operator: Operator
     key: str
     values: tuple[str, ...]
+    written: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +334,7 @@ def _conditions(value: Any, path: str) -> tuple[Condition, ...]:
                 raise PolicyError(f"at most {MAX_VALUES} values are allowed", where)
             if (wrong := operator.first_invalid(texts)) is not None:
                 raise PolicyError(f"{wrong[:60]!r} is not a value for {name}", where)
-            found.append(Condition(operator, key.lower(), texts))
+            found.append(Condition(operator, key.lower(), texts, key))
     if len({(c.operator, c.key) for c in found}) != len(found):
         raise PolicyError("the same condition key is given twice in another case", path)
     return tuple(found)

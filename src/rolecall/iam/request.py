@@ -64,7 +64,7 @@ def request_context(
     optional = {"aws:sourceip": source_ip, "aws:useragent": user_agent, "aws:requestedregion": region}
     keys |= {key: (value,) for key, value in optional.items() if value}
     # Set for users alone: a role session and the root user have no user name.
-    if principal.kind is PrincipalKind.USER:
+    if principal.kind is PrincipalKind.USER and principal.name:
         keys["aws:username"] = (principal.name,)
     keys |= _session_keys(principal, moment)
     if service_keys:

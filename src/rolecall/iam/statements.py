@@ -88,7 +88,7 @@ def _named(principals: Principals, principal: Principal, ids: Mapping[str, str])
 
 
 def _entry_grant(entry: str, principal: Principal, ids: Mapping[str, str]) -> Grant:
-    if entry == principal.account or entry.endswith(f"::{principal.account}:root"):
+    if entry == principal.account or _is_root_of(entry, principal):
         return Grant.DIRECT if principal.kind is PrincipalKind.ROOT else Grant.ACCOUNT
     if entry.startswith(("AIDA", "AROA")):
         same = entry == principal.principal_id
@@ -98,6 +98,11 @@ def _entry_grant(entry: str, principal: Principal, ids: Mapping[str, str]) -> Gr
     if entry != principal.principal_arn or ids.get(entry, principal.principal_id) != principal.principal_id:
         return Grant.NONE
     return _direct(principal)
+
+
+def _is_root_of(entry: str, principal: Principal) -> bool:
+    """Whether an entry is ``arn:PARTITION:iam::ACCOUNT:root`` of the caller's account; partitions share numbers."""
+    return entry.endswith(f"::{principal.account}:root") and entry.split(":", 2)[1] == principal.arn.split(":", 2)[1]
 
 
 def _direct(principal: Principal) -> Grant:

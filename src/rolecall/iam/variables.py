@@ -51,6 +51,12 @@ def substitute(text: str, context: Mapping[str, tuple[str, ...]]) -> str | None:
     return None if missing else result
 
 
+def needed_keys(text: str) -> tuple[str, ...]:
+    """The context keys that the variables of ``text`` need, as written: those without a default."""
+    names = (found.strip() for found in _VARIABLE.findall(text))
+    return tuple(name for name in names if name not in _LITERAL and not _DEFAULT.fullmatch(name))
+
+
 def protect(text: str) -> str:
     """``text`` with its wildcard characters replaced by stand-ins, so that they only match themselves."""
     if "*" in text or "?" in text:

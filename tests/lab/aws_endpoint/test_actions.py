@@ -119,6 +119,70 @@ def test_a_trust_policy_shows_the_id_of_a_principal_that_is_gone(lab: Any) -> No
     assert shown["Statement"][0]["Principal"]["AWS"] == user["UserId"]
 
 
+def test_a_trust_policy_follows_a_user_to_a_new_name(lab: Any) -> None:
+    """IAM user guide, "Rename an IAM user"."""
+    iam = lab.client("iam")
+    user = iam.create_user(UserName="ann")["User"]
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST.replace(f'"{ACCOUNT}"', json.dumps(user["Arn"])))
+    iam.update_user(UserName="ann", NewUserName="anna", NewPath="/x/")
+    shown = iam.get_role(RoleName="r")["Role"]["AssumeRolePolicyDocument"]
+    assert shown["Statement"][0]["Principal"]["AWS"] == f"arn:aws:iam::{ACCOUNT}:user/x/anna"
+
+
+DENY = {"Effect": "Deny", "Action": ["sts:AssumeRole", "iam:ListUsers"], "Resource": "*"}
+DENIED = "User: arn:aws:iam::231144931069:user/ann is not authorized to perform: {} on resource: arn:aws:iam::231144931069:{} "
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        # IAM user guide, "Troubleshoot access denied error messages": a sentence for each kind of policy.
+        ("user", "an identity-based policy"),
+        ("boundary", "a permissions boundary"),
+        ("trust", "the role trust policy"),
+    ],
+)
+def test_a_refusal_says_where_the_deny_stands(lab: Any, place: str, kind: str) -> None:
+    iam = lab.client("iam")
+    iam.create_user(UserName="ann")
+    text = json.dumps({"Version": "2012-10-17", "Statement": [DENY, {**DENY, "Effect": "Allow", "Action": "*"}]})
+    trust = json.loads(TRUST)
+    if place == "trust":
+        trust["Statement"].append({"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"})
+    elif place == "user":
+        iam.put_user_policy(UserName="ann", PolicyName="p", PolicyDocument=text)
+    else:
+        arn = iam.create_policy(PolicyName="b", PolicyDocument=text)["Policy"]["Arn"]
+        iam.put_user_permissions_boundary(UserName="ann", PermissionsBoundary=arn)
+    iam.create_role(RoleName="Dev", AssumeRolePolicyDocument=json.dumps(trust))
+    key = iam.create_access_key(UserName="ann")["AccessKey"]
+    with pytest.raises(ClientError) as refused:
+        lab.client("sts", key).assume_role(RoleArn=ROLE, RoleSessionName="ann")
+    message = DENIED.format("sts:AssumeRole", "role/Dev") + f"with an explicit deny in {kind}"
+    assert refused.value.response["Error"]["Message"] == message
+    if place != "trust":
+        with pytest.raises(ClientError) as refused:
+            lab.client("iam", key).list_users()
+        message = DENIED.format("iam:ListUsers", "user/") + f"with an explicit deny in {kind}"
+        assert refused.value.response["Error"]["Message"] == message
+
+
+def test_conflicts_and_quotas_in_the_words_of_aws(lab: Any) -> None:
+    """As users quote them: "Cannot delete entity, must delete access keys first."; IAM user guide, quotas."""
+    iam = lab.client("iam")
+    iam.create_user(UserName="ann")
+    long = json.dumps({"Version": "2012-10-17", "Statement": [json.loads(ALLOW)["Statement"][0]] * 200})
+    for call, message in (
+        (lambda: iam.delete_user(UserName="lab-admin"), "Cannot delete entity, must delete access keys first."),
+        (lambda: iam.create_policy(PolicyName="x", PolicyDocument=long), "Cannot exceed quota for PolicySize: 6144"),
+        (lambda: iam.put_user_policy(UserName="ann", PolicyName="x", PolicyDocument=long),
+         "Maximum policy size of 2048 bytes exceeded for user ann"),
+    ):  # fmt: skip
+        with pytest.raises(ClientError) as refused:
+            call()
+        assert refused.value.response["Error"]["Message"] == message
+
+
 def test_groups_aliases_boundaries_and_summary(lab: Any) -> None:
     iam = lab.client("iam")
     iam.create_group(GroupName="g")
@@ -144,6 +208,36 @@ def test_simulation_gives_the_evaluators_answer(lab: Any) -> None:
     iam.put_user_policy(UserName="ann", PolicyName="p", PolicyDocument=ALLOW)
     found = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=["iam:GetUser", "iam:DeleteUser"])
     assert [one["EvalDecision"] for one in found["EvaluationResults"]] == ["allowed", "implicitDeny"]
+
+
+def test_simulation_of_a_group_and_what_it_was_not_told(lab: Any) -> None:
+    """IAM API reference, SimulatePrincipalPolicy: PolicySourceArn, ContextEntries, MissingContextValues."""
+    iam = lab.client("iam")
+    group = iam.create_group(GroupName="g")["Group"]["Arn"]
+    statement = {
+        **json.loads(ALLOW)["Statement"][0],
+        "Condition": {"StringEquals": {"aws:RequestTag/Team": "${aws:PrincipalTag/team}", "iam:ResourceTag/x": "y"}},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    iam.put_group_policy(GroupName="g", PolicyName="p", PolicyDocument=document)
+
+    def simulate(**context: str) -> Any:
+        entries = [
+            {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
+            for key, value in context.items()
+        ]
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn=group, ActionNames=["iam:GetUser"], ContextEntries=entries
+        )
+        found = answer["EvaluationResults"][0]
+        return found["EvalDecision"], found["MissingContextValues"]
+
+    assert simulate() == ("implicitDeny", ["aws:PrincipalTag/team", "aws:RequestTag/Team", "iam:ResourceTag/x"])
+    told = {"aws:requesttag/team": "red", "aws:PrincipalTag/team": "red"}
+    assert simulate(**told) == ("implicitDeny", ["iam:ResourceTag/x"])
+    assert simulate(**told, **{"iam:ResourceTag/x": "y"}) == ("allowed", [])
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.simulate_principal_policy(PolicySourceArn=f"{group}2", ActionNames=["iam:GetUser"])
 
 
 def test_mfa_devices(lab: Any) -> None:

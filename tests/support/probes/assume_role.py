@@ -85,6 +85,13 @@ def remade_and_saved_again(world: World) -> Any:
     return world.assume(world.lab.client("sts", key))
 
 
+def new_under_old_name(world: World) -> Any:
+    world.iam.update_user(UserName="alice", NewUserName="alicia")
+    world.iam.create_user(UserName="alice")
+    key = world.iam.create_access_key(UserName="alice")["AccessKey"]
+    return world.assume(world.lab.client("sts", key))
+
+
 def chained(
     world: World,
     trusted: Any = ROLE_ARN,
@@ -141,6 +148,12 @@ ASSUME = (
     Probe("a role that does not exist", "facts/iam 30", lambda w: w.assume(RoleArn=ROLE_ARN + "2"), DENIED),
     Probe("a prefix of the role's name", "facts/iam 30", lambda w: w.assume(RoleArn=ROLE_ARN[:-1]), DENIED),
     Probe("the role under another path", "facts/iam 12", lambda w: w.assume(RoleArn=ROLE_ARN.replace("role/", "role/x/")), DENIED),
+    Probe("the role in another partition", "gr: ARNs, partition", lambda w: w.assume(RoleArn=ROLE_ARN.replace("arn:aws:", "arn:aws-cn:")), DENIED),
+    Probe("a user who has another name now", "ug: Rename an IAM user", lambda w: (w.iam.update_user(UserName="alice", NewUserName="alicia"), w.assume())),
+    Probe("a user who has another path now", "ug: Rename an IAM user", lambda w: (w.iam.update_user(UserName="alice", NewPath="/team/"), w.assume())),
+    Probe("a new user under the old name", "ug: Rename an IAM user", new_under_old_name, DENIED),
+    Probe("a managed session policy of the role's account", "sts: PolicyArns", lambda w: w.assume(PolicyArns=[{"arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}])),
+    Probe("a managed session policy of another account", "sts: PolicyArns", lambda w: w.assume(PolicyArns=[{"arn": w.foreign_policy()}]), "ValidationError"),
     Probe("an ARN of a user", "sts: RoleArn", lambda w: w.assume(RoleArn=USER_ARN), "ValidationError"),
     Probe("no ARN at all", "sts: RoleArn", lambda w: w.assume(RoleArn="role-by-name-that-is-no-arn"), "ValidationError"),
     Probe("a session name of one letter", "sts: RoleSessionName, minimum 2", lambda w: w.assume(RoleSessionName="a"), "ValidationError"),

@@ -54,6 +54,20 @@ def old_version(world: World) -> Any:
     return world.as_alice("iam").get_user(UserName="alice")
 
 
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+
+
+def attach_to_bob(world: World, *, boundary: bool) -> Any:
+    world.iam.create_user(UserName="bob", **({"PermissionsBoundary": READ_ONLY} if boundary else {}))
+    return world.as_alice("iam").attach_user_policy(UserName="bob", PolicyArn=READ_ONLY)
+
+
+def delete_tagged_provider(world: World) -> Any:
+    made = world.iam.create_open_id_connect_provider(Url="https://a.example", Tags=[{"Key": "keep", "Value": "yes"}])
+    provider = made["OpenIDConnectProviderArn"]
+    return world.as_alice("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=provider)
+
+
 COND = "ug: Condition operators"
 LOGIC = "ug: Policy evaluation logic"
 POLICIES = (
@@ -128,7 +142,16 @@ POLICIES = (
     may("PassRole of another role", "eks: CreateCluster", (allow("eks:*"), allow("iam:PassRole", resource=ROLE_ARN + "2")), "AccessDeniedException", lambda w: w.as_alice("eks").create_cluster(name="c", roleArn=ROLE_ARN, resourcesVpcConfig={})),
     may("PassRole to another service", "ug: PassRole, iam:PassedToService", (allow("eks:*"), allow("iam:PassRole", Condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}})), "AccessDeniedException", lambda w: w.as_alice("eks").create_cluster(name="c", roleArn=ROLE_ARN, resourcesVpcConfig={})),
     may("creating without the required tag", "ug: aws:RequestTag", (allow("iam:CreateUser", Condition={"StringEquals": {"aws:RequestTag/owner": "me"}}),), DENIED, lambda w: w.as_alice("iam").create_user(UserName="u")),
-    may("creating with the required tag", "ug: aws:RequestTag", (allow("iam:CreateUser", Condition={"StringEquals": {"aws:RequestTag/owner": "me"}}),), OK, lambda w: w.as_alice("iam").create_user(UserName="u", Tags=[{"Key": "owner", "Value": "me"}])),
+    may("creating with a tag needs TagUser too", "openshift/installer issue 1073: iam:TagRole at CreateRole", (allow("iam:CreateUser"),), DENIED, lambda w: w.as_alice("iam").create_user(UserName="u", Tags=[{"Key": "owner", "Value": "me"}])),
+    may("creating with the required tag", "ug: aws:RequestTag", (allow("iam:CreateUser", "iam:TagUser", Condition={"StringEquals": {"aws:RequestTag/owner": "me"}}),), OK, lambda w: w.as_alice("iam").create_user(UserName="u", Tags=[{"Key": "owner", "Value": "me"}])),
     may("attaching only a named policy", "ug: iam:PolicyARN", (allow("iam:AttachUserPolicy", Condition={"ArnEquals": {"iam:PolicyARN": "arn:aws:iam::aws:policy/IAMReadOnlyAccess"}}),), DENIED, lambda w: w.as_alice("iam").attach_user_policy(UserName="alice", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")),
+    may("attaching to a user with the boundary", "ug: Permissions boundaries, delegating", (allow("iam:AttachUserPolicy", Condition={"StringEquals": {"iam:PermissionsBoundary": READ_ONLY}}),), OK, lambda w: attach_to_bob(w, boundary=True)),
+    may("attaching to a user without the boundary", "ug: Permissions boundaries, delegating", (allow("iam:AttachUserPolicy", Condition={"StringEquals": {"iam:PermissionsBoundary": READ_ONLY}}),), DENIED, lambda w: attach_to_bob(w, boundary=False)),
+    may("the last use of one's own key", "ug: manage your own access keys, user/${aws:username}", (allow("iam:GetAccessKeyLastUsed", resource="arn:aws:iam::*:user/${aws:username}"),), OK, lambda w: w.as_alice("iam").get_access_key_last_used(AccessKeyId=w.key["AccessKeyId"])),
+    may("by the resource's account", "ug: aws:ResourceAccount", (allow("iam:GetUser", Condition={"StringEquals": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}}),), OK),
+    may("by another resource account", "ug: aws:ResourceAccount", (allow("iam:GetUser", Condition={"StringEquals": {"aws:ResourceAccount": OTHER}}),), DENIED),
+    may("renaming a user", "iam: UpdateUser, source and target", (allow("iam:UpdateUser", resource=[f"arn:aws:iam::{ACCOUNT}:user/alice", f"arn:aws:iam::{ACCOUNT}:user/alicia"]),), OK, lambda w: w.as_alice("iam").update_user(UserName="alice", NewUserName="alicia")),
+    may("renaming a user to a name one has no say in", "iam: UpdateUser, source and target", (allow("iam:UpdateUser", resource=f"arn:aws:iam::{ACCOUNT}:user/alice"),), DENIED, lambda w: w.as_alice("iam").update_user(UserName="alice", NewUserName="boss")),
+    may("by the tag of a provider", "ug: aws:ResourceTag", (allow("iam:*"), deny("iam:DeleteOpenIDConnectProvider", Condition={"StringEquals": {"aws:ResourceTag/keep": "yes"}})), DENIED, delete_tagged_provider),
     may("creating a user without the boundary", "ug: iam:PermissionsBoundary", (allow("iam:CreateUser", Condition={"StringEquals": {"iam:PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess"}}),), DENIED, lambda w: w.as_alice("iam").create_user(UserName="u")),
 )  # fmt: skip

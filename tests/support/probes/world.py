@@ -69,6 +69,11 @@ class World:
     def session(self, service: str = "sts", **more: Any) -> Any:
         return self.lab.client(service, self.assume(**more)["Credentials"])
 
+    def foreign_policy(self) -> str:
+        """A managed policy of the other account."""
+        made = self.other_iam.create_policy(PolicyName="foreign", PolicyDocument=policy(allow("*")))
+        return str(made["Policy"]["Arn"])
+
     def cluster(self, **more: Any) -> None:
         self.eks.create_cluster(
             name="c", roleArn=f"arn:aws:iam::{ACCOUNT}:role/eks", resourcesVpcConfig={"subnetIds": ["s"]}, **more

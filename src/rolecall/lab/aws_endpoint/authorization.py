@@ -51,7 +51,7 @@ def authorization_request(call: Call, permission: Permission) -> AuthorizationRe
         # TLS is meant for the cloud's public endpoints.
         secure_transport=True,
         region=call.region,
-        service_keys=permission.context,
+        service_keys={"aws:resourceaccount": (call.account,), **permission.context},
     )
     return AuthorizationRequest(call.caller, permission.action, permission.resource, call.account, context)
 

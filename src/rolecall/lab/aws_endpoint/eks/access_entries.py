@@ -123,7 +123,7 @@ def create_entry(
         check_groups(groups, entry_type)
     except EntryError as error:
         raise AwsError("InvalidParameterException", error.what, 400) from None
-    principal_id = directory.principal_id(call.store, principal.account, principal.kind, principal.name, principal.path)
+    principal_id = directory.principal_id(call.store, call.partition, principal)
     if principal_id is None:
         raise AwsError("InvalidParameterException", "The specified principalArn is invalid: invalid principal.", 400)
     if find(call, cluster, principal_arn) is not None:

@@ -72,13 +72,22 @@ def delete_access_key(call: Call, params: Params) -> Result:
     return {}
 
 
-@action("iam", "GetAccessKeyLastUsed")
-def get_access_key_last_used(call: Call, params: Params) -> Result:
-    key_id = params["AccessKeyId"]
-    user = call.store.one(
+def _holder(call: Call, params: Params) -> Row | None:
+    """The user of the account who has a key."""
+    return call.store.one(
         "SELECT u.* FROM access_keys k JOIN users u ON u.id = k.user_id WHERE k.id = ? AND u.account = ?",
-        (key_id, call.account),
+        (params["AccessKeyId"], call.account),
     )
+
+
+def _holder_arn(call: Call, params: Params) -> str:
+    user = _holder(call, params)
+    return directory.user_arn(call.partition, user) if user is not None else "*"
+
+
+@action("iam", "GetAccessKeyLastUsed", resource=_holder_arn)
+def get_access_key_last_used(call: Call, params: Params) -> Result:
+    key_id, user = params["AccessKeyId"], _holder(call, params)
     if user is None:
         # As IAM does: an unknown key is an access that is denied, so that keys cannot be searched for.
         raise AwsError(

@@ -11,8 +11,7 @@ MAX_ATTACHED = 10
 
 def _register(owner: Owner) -> None:
     def context(call: Call, params: Params) -> Context:
-        tags = {} if owner is GROUP else owner.tags(call, params)
-        return {**tags, "iam:policyarn": (params["PolicyArn"],)}
+        return {**owner.with_boundary(call, params), "iam:policyarn": (params["PolicyArn"],)}
 
     @action("iam", f"Attach{owner.kind}Policy", resource=owner.resource, context=context)
     def attach(call: Call, params: Params) -> Result:
@@ -35,7 +34,7 @@ def _register(owner: Owner) -> None:
             raise AwsError("NoSuchEntity", f"Policy {arn} was not found.", 404)
         return {}
 
-    @action("iam", f"ListAttached{owner.kind}Policies", resource=owner.resource)
+    @action("iam", f"ListAttached{owner.kind}Policies", resource=owner.resource, context=owner.tags)
     def list_(call: Call, params: Params) -> Result:
         found = owner.get(call, params[owner.parameter])
         return {"AttachedPolicies": attached(call, found["id"], params.get("PathPrefix"))}
@@ -51,7 +50,7 @@ def attached(call: Call, owner_id: str, prefix: str | None = None) -> list[dict[
     ]
 
 
-@action("iam", "ListEntitiesForPolicy", resource=lambda call, params: params["PolicyArn"])
+@action("iam", "ListEntitiesForPolicy", resource=lambda call, params: params["PolicyArn"], context=policies.tags)
 def list_entities_for_policy(call: Call, params: Params) -> Result:
     policy, wanted = policies.get(call, params["PolicyArn"]), params.get("EntityFilter")
     usage, prefix = params.get("PolicyUsageFilter", "PermissionsPolicy"), params.get("PathPrefix", "/")

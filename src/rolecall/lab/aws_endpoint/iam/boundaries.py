@@ -16,16 +16,14 @@ def boundary_of(owner: Row) -> dict[str, str] | None:
 
 
 def check_boundary(call: Call, arn: str | None) -> None:
-    """``NoSuchEntity`` where a boundary names no policy."""
-    if arn is not None and directory.policy_document(call.store, arn) is None:
+    """``NoSuchEntity`` where a boundary names no policy of the account or of AWS."""
+    if arn is not None and directory.managed_policy(call.store, arn, call.account) is None:
         raise AwsError("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
 
 
 def _register(owner: Owner) -> None:
     def context(call: Call, params: Params) -> Context:
-        boundary = params.get("PermissionsBoundary")
-        found = dict(owner.tags(call, params))
-        return found | ({"iam:permissionsboundary": (boundary,)} if boundary else {})
+        return {**owner.tags(call, params), "iam:permissionsboundary": (params["PermissionsBoundary"],)}
 
     @action("iam", f"Put{owner.kind}PermissionsBoundary", resource=owner.resource, context=context)
     def put(call: Call, params: Params) -> Result:
@@ -34,7 +32,7 @@ def _register(owner: Owner) -> None:
         _set(call, owner, found, params["PermissionsBoundary"])
         return {}
 
-    @action("iam", f"Delete{owner.kind}PermissionsBoundary", resource=owner.resource, context=owner.tags)
+    @action("iam", f"Delete{owner.kind}PermissionsBoundary", resource=owner.resource, context=owner.with_boundary)
     def delete(call: Call, params: Params) -> Result:
         found = owner.get(call, params[owner.parameter])
         if not found["boundary"]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from sqlite3 import Row
 
-from rolecall.arn import PrincipalKind
+from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.iam.assume_role import TrustedRole
 from rolecall.iam.documents import PolicyDocument, PolicyKind, parse_policy
 from rolecall.iam.evaluate import PolicySet
@@ -16,6 +16,8 @@ from rolecall.iam.principals import Principal
 from rolecall.lab.aws_endpoint.store import Store
 
 ACTIVE, INACTIVE = "Active", "Inactive"
+# Whose the AWS managed policies are.
+AWS = "aws"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +88,34 @@ def user_principal(store: Store, partition: str, user: Row, access_key_id: str =
     )
 
 
-def trusted_role(store: Store, partition: str, account: str, name: str, path: str) -> TrustedRole | None:
-    """A role as the rules of AssumeRole need it; its ARN must be spelled with its path."""
-    row = role_named(store, account, name)
-    if row is None or row["path"] != path:
+def trusted_role(store: Store, partition: str, arn: PrincipalArn) -> TrustedRole | None:
+    """The role at an ARN as the rules of AssumeRole need it; ``None`` where there is none."""
+    row = _at(store, partition, arn) if arn.kind is PrincipalKind.ROLE else None
+    if row is None:
         return None
-    arn = role_arn(partition, row)
     return TrustedRole(
-        arn,
+        role_arn(partition, row),
         row["id"],
-        account,
-        document(row["trust"], PolicyKind.TRUST, f"trust policy of role {name}"),
+        arn.account,
+        document(row["trust"], PolicyKind.TRUST, f"trust policy of role {arn.name}"),
         row["max_session"],
         tags_of(store, row["id"]),
         json.loads(row["trust_ids"]),
     )
 
 
-def principal_id(store: Store, arn_account: str, kind: PrincipalKind, name: str, path: str) -> str | None:
-    """The unique id that a user's or role's ARN stands for now."""
-    find = user_named if kind is PrincipalKind.USER else role_named
-    row = find(store, arn_account, name)
-    return row["id"] if row is not None and row["path"] == path else None
+def principal_id(store: Store, partition: str, arn: PrincipalArn) -> str | None:
+    """The unique id that a user's or role's ARN stands for now; ``None`` where it stands for nobody."""
+    row = _at(store, partition, arn)
+    return row["id"] if row is not None else None
+
+
+def _at(store: Store, partition: str, arn: PrincipalArn) -> Row | None:
+    """The user or role at an ARN: partition, account, path and name all have to be its own."""
+    if arn.partition != partition or arn.kind not in (PrincipalKind.USER, PrincipalKind.ROLE):
+        return None
+    row = (user_named if arn.kind is PrincipalKind.USER else role_named)(store, arn.account, arn.name)
+    return row if row is not None and row["path"] == arn.path else None
 
 
 def policies_of(store: Store, principal: Principal) -> PolicySet:
@@ -121,14 +129,19 @@ def policies_of(store: Store, principal: Principal) -> PolicySet:
     if row is None:
         return PolicySet()
     whose = f"{kind} {row['name']}"
-    identity = [*_policies(store, owner, whose)]
+    identity = [*own_policies(store, owner, whose)]
     for group in store.all(
         "SELECT g.id, g.name FROM groups g JOIN memberships m ON m.group_id = g.id WHERE m.user_id = ? ORDER BY g.name",
         (owner,),
     ):
-        identity += _policies(store, group["id"], f"group {group['name']}")
+        identity += own_policies(store, group["id"], f"group {group['name']}")
     boundary = _managed(store, row["boundary"], PolicyKind.BOUNDARY, f"permissions boundary of {whose}")
     return PolicySet(tuple(identity), boundary, _session_policies(store, principal))
+
+
+def managed_policy(store: Store, arn: str, account: str) -> Row | None:
+    """A managed policy that an account can use: its own, or one of AWS."""
+    return store.one("SELECT * FROM policies WHERE arn = ? AND account IN (?, ?)", (arn, account, AWS))
 
 
 def policy_document(store: Store, arn: str) -> str | None:
@@ -147,7 +160,8 @@ def document(text: str, kind: PolicyKind, name: str) -> PolicyDocument:
     return parse_policy(text, kind, name=name)
 
 
-def _policies(store: Store, owner: str, whose: str) -> Iterable[PolicyDocument]:
+def own_policies(store: Store, owner: str, whose: str) -> Iterable[PolicyDocument]:
+    """The inline and attached policies of one user, role or group, by its unique id."""
     for row in store.all("SELECT name, document FROM inline_policies WHERE owner = ? ORDER BY name", (owner,)):
         yield document(row["document"], PolicyKind.IDENTITY, f"inline policy {row['name']} of {whose}")
     for row in store.all("SELECT arn FROM attachments WHERE owner = ? ORDER BY arn", (owner,)):

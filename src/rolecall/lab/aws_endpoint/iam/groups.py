@@ -7,7 +7,7 @@ from typing import Any
 
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Params, Result, action
 from rolecall.lab.aws_endpoint.iam import directory, users
-from rolecall.lab.aws_endpoint.iam.owners import GROUP, USER, below, new_arn, refuse_taken
+from rolecall.lab.aws_endpoint.iam.owners import GROUP, USER, below, new_arn, refuse_taken, renaming
 from rolecall.lab.aws_endpoint.moments import from_text, to_text
 
 MAX_GROUPS_OF_USER = 10
@@ -51,7 +51,7 @@ def list_groups(call: Call, params: Params) -> Result:
     return {"Groups": [render(call, row) for row in below(rows, params.get("PathPrefix"))]}
 
 
-@action("iam", "UpdateGroup", resource=GROUP.resource)
+@action("iam", "UpdateGroup", resource=GROUP.resource, also=renaming(GROUP))
 def update_group(call: Call, params: Params) -> Result:
     group = GROUP.get(call, params["GroupName"])
     name, path = params.get("NewGroupName") or group["name"], params.get("NewPath") or group["path"]

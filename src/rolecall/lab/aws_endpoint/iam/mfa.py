@@ -87,7 +87,7 @@ def create_virtual_mfa_device(call: Call, params: Params) -> Result:
     return {"VirtualMFADevice": {"SerialNumber": serial, "Base32StringSeed": seed.encode()}}
 
 
-@action("iam", "EnableMFADevice", resource=USER.resource)
+@action("iam", "EnableMFADevice", resource=USER.resource, context=USER.tags)
 def enable_mfa_device(call: Call, params: Params) -> Result:
     user, device = USER.get(call, params["UserName"]), _get(call, params["SerialNumber"])
     if device["user_id"]:
@@ -114,7 +114,7 @@ def _consecutive_step(device: Row, first: str, second: str, now: datetime) -> in
     raise AwsError("InvalidAuthenticationCode", "Authentication code for device is not valid.", 403)
 
 
-@action("iam", "DeactivateMFADevice", resource=USER.resource)
+@action("iam", "DeactivateMFADevice", resource=USER.resource, context=USER.tags)
 def deactivate_mfa_device(call: Call, params: Params) -> Result:
     user, device = the_user(call, params), _get(call, params["SerialNumber"])
     if device["user_id"] != user["id"]:
@@ -132,7 +132,7 @@ def delete_virtual_mfa_device(call: Call, params: Params) -> Result:
     return {}
 
 
-@action("iam", "ListMFADevices", resource=USER.resource)
+@action("iam", "ListMFADevices", resource=USER.resource, context=USER.tags)
 def list_mfa_devices(call: Call, params: Params) -> Result:
     user = the_user(call, params)
     rows = call.store.all("SELECT * FROM mfa_devices WHERE user_id = ? ORDER BY serial", (user["id"],))

@@ -7,9 +7,9 @@ import re
 from sqlite3 import Row
 from urllib.parse import urlsplit
 
-from rolecall.lab.aws_endpoint.actions import AwsError, Call, Params, Result, action
+from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Result, action
 from rolecall.lab.aws_endpoint.iam import directory
-from rolecall.lab.aws_endpoint.iam.owners import put_tags, request_tags, tag_list, tag_pairs
+from rolecall.lab.aws_endpoint.iam.owners import put_tags, request_tags, resource_tags, tag_list, tag_pairs, tagging
 from rolecall.lab.aws_endpoint.moments import from_text, to_text
 
 MAX_CLIENTS = 100
@@ -29,7 +29,17 @@ def get(call: Call, arn: str) -> Row:
     return row
 
 
-@action("iam", "CreateOpenIDConnectProvider", resource=_resource, context=request_tags)
+def _tags(call: Call, params: Params) -> Context:
+    return resource_tags(directory.tags_of(call.store, params["OpenIDConnectProviderArn"]))
+
+
+@action(
+    "iam",
+    "CreateOpenIDConnectProvider",
+    resource=_resource,
+    context=request_tags,
+    also=tagging("OpenIDConnectProvider", _resource),
+)
 def create_provider(call: Call, params: Params) -> Result:
     url, tags = _host_and_path(params["Url"]), tag_pairs(params)
     if not url:
@@ -48,7 +58,7 @@ def create_provider(call: Call, params: Params) -> Result:
     return {"OpenIDConnectProviderArn": arn, "Tags": tag_list(tags)}
 
 
-@action("iam", "GetOpenIDConnectProvider", resource=_resource)
+@action("iam", "GetOpenIDConnectProvider", resource=_resource, context=_tags)
 def get_provider(call: Call, params: Params) -> Result:
     row = get(call, params["OpenIDConnectProviderArn"])
     return {
@@ -66,7 +76,7 @@ def list_providers(call: Call, params: Params) -> Result:
     return {"OpenIDConnectProviderList": [{"Arn": row["arn"]} for row in rows]}
 
 
-@action("iam", "DeleteOpenIDConnectProvider", resource=_resource)
+@action("iam", "DeleteOpenIDConnectProvider", resource=_resource, context=_tags)
 def delete_provider(call: Call, params: Params) -> Result:
     row = get(call, params["OpenIDConnectProviderArn"])
     call.store.execute("DELETE FROM tags WHERE owner = ?", (row["arn"],))
@@ -74,7 +84,7 @@ def delete_provider(call: Call, params: Params) -> Result:
     return {}
 
 
-@action("iam", "AddClientIDToOpenIDConnectProvider", resource=_resource)
+@action("iam", "AddClientIDToOpenIDConnectProvider", resource=_resource, context=_tags)
 def add_client(call: Call, params: Params) -> Result:
     row = get(call, params["OpenIDConnectProviderArn"])
     clients = json.loads(row["clients"])
@@ -85,14 +95,14 @@ def add_client(call: Call, params: Params) -> Result:
     return {}
 
 
-@action("iam", "RemoveClientIDFromOpenIDConnectProvider", resource=_resource)
+@action("iam", "RemoveClientIDFromOpenIDConnectProvider", resource=_resource, context=_tags)
 def remove_client(call: Call, params: Params) -> Result:
     row = get(call, params["OpenIDConnectProviderArn"])
     _set(call, row, "clients", [client for client in json.loads(row["clients"]) if client != params["ClientID"]])
     return {}
 
 
-@action("iam", "UpdateOpenIDConnectProviderThumbprint", resource=_resource)
+@action("iam", "UpdateOpenIDConnectProviderThumbprint", resource=_resource, context=_tags)
 def update_thumbprint(call: Call, params: Params) -> Result:
     row = get(call, params["OpenIDConnectProviderArn"])
     _check_thumbprints(params["ThumbprintList"])

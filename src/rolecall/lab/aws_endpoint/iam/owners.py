@@ -11,7 +11,7 @@ from sqlite3 import Row
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, parse_policy
-from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params
+from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Permission
 from rolecall.lab.aws_endpoint.iam import directory
 
 MAX_TAGS = 50
@@ -56,6 +56,17 @@ class Owner:
         found = self.find(call.store, call.account, params.get(self.parameter) or call.caller.name)
         return resource_tags(directory.tags_of(call.store, found["id"])) if found is not None else {}
 
+    def with_boundary(self, call: Call, params: Params) -> Context:
+        """The same and ``iam:PermissionsBoundary``: the boundary that an existing user or role has now.
+
+        Source: service authorization reference, IAM; IAM user guide, "Permissions boundaries", delegation.
+        """
+        tags = self.tags(call, params)
+        found = self.find(call.store, call.account, params.get(self.parameter) or call.caller.name)
+        if found is None or "boundary" not in found.keys() or not found["boundary"]:  # noqa: SIM118 -- a row, no dict
+            return tags
+        return {**tags, "iam:permissionsboundary": (found["boundary"],)}
+
 
 USER = Owner("User", directory.user_named, directory.user_arn)
 ROLE = Owner("Role", directory.role_named, directory.role_arn)
@@ -87,11 +98,18 @@ def refuse_taken(call: Call, owner: Owner, name: str) -> None:
         raise AwsError("EntityAlreadyExists", f"{owner.kind} with name {name} already exists.", 409)
 
 
-def checked_policy(text: str, kind: PolicyKind, limit: int) -> PolicyDocument:
-    """A document that may be stored; ``MalformedPolicyDocument`` or ``LimitExceeded`` where it may not."""
-    # IAM user guide, "IAM and AWS STS quotas": white space does not count.
-    if len("".join(text.split())) > limit:
-        raise AwsError("LimitExceeded", f"Maximum policy size of {limit} bytes exceeded", 409)
+def policy_size(text: str) -> int:
+    """Characters that count against a quota: white space does not (IAM user guide, "IAM and AWS STS quotas")."""
+    return len("".join(text.split()))
+
+
+def checked_policy(text: str, kind: PolicyKind, limit: int | None = None, quota: str = "") -> PolicyDocument:
+    """A document that may be stored; ``MalformedPolicyDocument`` or ``LimitExceeded`` where it may not.
+
+    :param limit: of one document, with the name of its quota; ``None`` where only a sum is limited.
+    """
+    if limit is not None and policy_size(text) > limit:
+        raise AwsError("LimitExceeded", f"Cannot exceed quota for {quota}: {limit}", 409)
     try:
         return parse_policy(text, kind)
     except PolicyError as error:
@@ -132,6 +150,36 @@ def request_tags(call: Call, params: Params) -> Context:
         return {}
     found: dict[str, tuple[str, ...]] = {"aws:tagkeys": tuple(tag["Key"] for tag in tags)}
     return found | {f"aws:requesttag/{tag['Key'].lower()}": (tag["Value"],) for tag in tags}
+
+
+def tagging(kind: str, resource: Callable[[Call, Params], str]) -> Callable[[Call, Params], Iterable[Permission]]:
+    """What creating something with tags needs besides: ``iam:TagUser`` and the like on the new thing.
+
+    Source: IAM user guide, "Tags for IAM resources"; as users report it (openshift/installer issue 1073).
+    """
+
+    def also(call: Call, params: Params) -> Iterable[Permission]:
+        if params.get("Tags"):
+            yield Permission(f"iam:Tag{kind}", resource(call, params), request_tags(call, params))
+
+    return also
+
+
+def renaming(owner: Owner) -> Callable[[Call, Params], Iterable[Permission]]:
+    """What changing a name or path needs besides: the same permission on the thing under its new ARN.
+
+    Source: IAM API reference, UpdateUser and UpdateGroup ("on both the source object and the target object").
+    """
+
+    def also(call: Call, params: Params) -> Iterable[Permission]:
+        found = owner.find(call.store, call.account, params[owner.parameter])
+        name, path = params.get(f"New{owner.parameter}"), params.get("NewPath")
+        if found is not None and (name or path):
+            kind = owner.kind.lower()
+            target = new_arn(call, kind, path or found["path"], name or found["name"])
+            yield Permission(f"iam:Update{owner.kind}", target, owner.tags(call, params))
+
+    return also
 
 
 def resource_tags(tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -18,23 +18,24 @@ from rolecall.lab.aws_endpoint.iam.owners import (
     resource_tags,
     tag_list,
     tag_pairs,
+    tagging,
 )
 from rolecall.lab.aws_endpoint.moments import from_text, to_text
 
-AWS = "aws"
+AWS = directory.AWS
 MAX_DOCUMENT = 6_144
 MAX_VERSIONS = 5
 
 
 def get(call: Call, arn: str) -> Row:
     """A policy that the caller's account may see; ``NoSuchEntity`` where there is none."""
-    row = call.store.one("SELECT * FROM policies WHERE arn = ? AND account IN (?, ?)", (arn, call.account, AWS))
+    row = directory.managed_policy(call.store, arn, call.account)
     if row is None:
         raise AwsError("NoSuchEntity", f"Policy {arn} was not found.", 404)
     return row
 
 
-def render(call: Call, policy: Row, *, tags: bool = True) -> dict[str, Any]:
+def render(call: Call, policy: Row, *, whole: bool = True) -> dict[str, Any]:
     """The ``Policy`` shape."""
     arn = policy["arn"]
     used = call.store.one("SELECT count(*) AS n FROM attachments WHERE arn = ?", (arn,))
@@ -57,7 +58,7 @@ def render(call: Call, policy: Row, *, tags: bool = True) -> dict[str, Any]:
         "CreateDate": from_text(policy["created"]),
         "UpdateDate": from_text(policy["updated"]),
     }
-    if tags:
+    if whole:
         if policy["description"]:
             found["Description"] = policy["description"]
         if pairs := directory.tags_of(call.store, arn):
@@ -70,14 +71,15 @@ def _resource(call: Call, params: Params) -> str:
     return arn
 
 
-def _tags(call: Call, params: Params) -> Context:
+def tags(call: Call, params: Params) -> Context:
+    """``aws:ResourceTag`` and ``iam:ResourceTag`` of the policy that is named."""
     return resource_tags(directory.tags_of(call.store, params["PolicyArn"]))
 
 
-@action("iam", "CreatePolicy", resource=_resource, context=request_tags)
+@action("iam", "CreatePolicy", resource=_resource, context=request_tags, also=tagging("Policy", _resource))
 def create_policy(call: Call, params: Params) -> Result:
-    arn, name, tags = _resource(call, params), params["PolicyName"], tag_pairs(params)
-    checked_policy(params["PolicyDocument"], PolicyKind.IDENTITY, MAX_DOCUMENT)
+    arn, name, pairs = _resource(call, params), params["PolicyName"], tag_pairs(params)
+    checked_policy(params["PolicyDocument"], PolicyKind.IDENTITY, MAX_DOCUMENT, "PolicySize")
     if call.store.one("SELECT 1 FROM policies WHERE account = ? AND name = ? COLLATE NOCASE", (call.account, name)):
         raise AwsError(
             "EntityAlreadyExists", f"A policy called {name} already exists. Duplicate names are not allowed.", 409
@@ -89,11 +91,11 @@ def create_policy(call: Call, params: Params) -> Result:
          now, now, "v1", 1),
     )  # fmt: skip
     call.store.execute("INSERT INTO policy_versions VALUES (?, ?, ?, ?)", (arn, "v1", params["PolicyDocument"], now))
-    put_tags(call, arn, tags)
+    put_tags(call, arn, pairs)
     return {"Policy": render(call, get(call, arn))}
 
 
-@action("iam", "GetPolicy", resource=_resource, context=_tags)
+@action("iam", "GetPolicy", resource=_resource, context=tags)
 def get_policy(call: Call, params: Params) -> Result:
     return {"Policy": render(call, get(call, params["PolicyArn"]))}
 
@@ -106,13 +108,13 @@ def list_policies(call: Call, params: Params) -> Result:
         for account in accounts
         for row in call.store.all("SELECT * FROM policies WHERE account = ? ORDER BY name", (account,))
     ]
-    found = [render(call, row, tags=False) for row in below(rows, params.get("PathPrefix"))]
+    found = [render(call, row, whole=False) for row in below(rows, params.get("PathPrefix"))]
     if params.get("OnlyAttached"):
         found = [policy for policy in found if policy["AttachmentCount"]]
     return {"Policies": found}
 
 
-@action("iam", "DeletePolicy", resource=_resource, context=_tags)
+@action("iam", "DeletePolicy", resource=_resource, context=tags)
 def delete_policy(call: Call, params: Params) -> Result:
     policy = _own(call, params)
     shown = render(call, policy)
@@ -129,10 +131,10 @@ def delete_policy(call: Call, params: Params) -> Result:
     return {}
 
 
-@action("iam", "CreatePolicyVersion", resource=_resource, context=_tags)
+@action("iam", "CreatePolicyVersion", resource=_resource, context=tags)
 def create_policy_version(call: Call, params: Params) -> Result:
     policy, text = _own(call, params), params["PolicyDocument"]
-    checked_policy(text, PolicyKind.IDENTITY, MAX_DOCUMENT)
+    checked_policy(text, PolicyKind.IDENTITY, MAX_DOCUMENT, "PolicySize")
     if len(_versions(call, policy)) >= MAX_VERSIONS:
         raise AwsError(
             "LimitExceeded",
@@ -149,19 +151,19 @@ def create_policy_version(call: Call, params: Params) -> Result:
     return {"PolicyVersion": _version(get(call, policy["arn"]), _version_row(call, policy, version))}
 
 
-@action("iam", "GetPolicyVersion", resource=_resource, context=_tags)
+@action("iam", "GetPolicyVersion", resource=_resource, context=tags)
 def get_policy_version(call: Call, params: Params) -> Result:
     policy = get(call, params["PolicyArn"])
     return {"PolicyVersion": _version(policy, _version_row(call, policy, params["VersionId"]), document=True)}
 
 
-@action("iam", "ListPolicyVersions", resource=_resource, context=_tags)
+@action("iam", "ListPolicyVersions", resource=_resource, context=tags)
 def list_policy_versions(call: Call, params: Params) -> Result:
     policy = get(call, params["PolicyArn"])
     return {"Versions": [_version(policy, row) for row in _versions(call, policy)]}
 
 
-@action("iam", "SetDefaultPolicyVersion", resource=_resource, context=_tags)
+@action("iam", "SetDefaultPolicyVersion", resource=_resource, context=tags)
 def set_default_policy_version(call: Call, params: Params) -> Result:
     policy = _own(call, params)
     _version_row(call, policy, params["VersionId"])
@@ -169,7 +171,7 @@ def set_default_policy_version(call: Call, params: Params) -> Result:
     return {}
 
 
-@action("iam", "DeletePolicyVersion", resource=_resource, context=_tags)
+@action("iam", "DeletePolicyVersion", resource=_resource, context=tags)
 def delete_policy_version(call: Call, params: Params) -> Result:
     policy, version = _own(call, params), params["VersionId"]
     _version_row(call, policy, version)

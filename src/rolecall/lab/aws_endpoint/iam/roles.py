@@ -8,6 +8,7 @@ elements: Principal").
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from sqlite3 import Row
 from typing import Any
 from urllib.parse import quote
@@ -27,13 +28,14 @@ from rolecall.lab.aws_endpoint.iam.owners import (
     refuse_taken,
     tag_list,
     tag_pairs,
+    tagging,
     with_boundary,
 )
 from rolecall.lab.aws_endpoint.moments import from_text, to_text
 
 DEFAULT_MAX_SESSION = 3_600
 # IAM user guide, "IAM and AWS STS quotas": the trust policy's default quota.
-MAX_TRUST = 2_048
+MAX_TRUST, QUOTA = 2_048, "ACLSizePerRole"
 
 
 def render(call: Call, role: Row, *, tags: bool = True) -> dict[str, Any]:
@@ -58,12 +60,12 @@ def render(call: Call, role: Row, *, tags: bool = True) -> dict[str, Any]:
     return found
 
 
-@action("iam", "CreateRole", resource=ROLE.resource, context=with_boundary)
+@action("iam", "CreateRole", resource=ROLE.resource, context=with_boundary, also=tagging("Role", ROLE.resource))
 def create_role(call: Call, params: Params) -> Result:
     name, text, tags = params["RoleName"], params["AssumeRolePolicyDocument"], tag_pairs(params)
     refuse_taken(call, ROLE, name)
     check_boundary(call, params.get("PermissionsBoundary"))
-    ids = _bind(call, checked_policy(text, PolicyKind.TRUST, MAX_TRUST))
+    ids = _bind(call, checked_policy(text, PolicyKind.TRUST, MAX_TRUST, QUOTA))
     role_id = call.ids.unique_id("AROA")
     call.store.execute(
         "INSERT INTO roles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -112,7 +114,7 @@ def update_role(call: Call, params: Params) -> Result:
 @action("iam", "UpdateAssumeRolePolicy", resource=ROLE.resource, context=ROLE.tags)
 def update_assume_role_policy(call: Call, params: Params) -> Result:
     role, text = ROLE.get(call, params["RoleName"]), params["PolicyDocument"]
-    ids = _bind(call, checked_policy(text, PolicyKind.TRUST, MAX_TRUST))
+    ids = _bind(call, checked_policy(text, PolicyKind.TRUST, MAX_TRUST, QUOTA))
     call.store.execute("UPDATE roles SET trust = ?, trust_ids = ? WHERE id = ?", (text, json.dumps(ids), role["id"]))
     return {}
 
@@ -134,16 +136,39 @@ def delete_role(call: Call, params: Params) -> Result:
 def trust_as_shown(call: Call, role: Row) -> str:
     """The trust policy with the id in place of every principal that is gone or was made anew."""
     gone = {arn: one for arn, one in json.loads(role["trust_ids"]).items() if _current_id(call, arn) != one}
-    if not gone:
-        text: str = role["trust"]
-        return text
-    document = json.loads(role["trust"])
+    text: str = role["trust"]
+    return _with_principals(text, gone) if gone else text
+
+
+def follow_principal(call: Call, principal_id: str, old_arn: str, new_arn: str) -> None:
+    """Trust policies of every account that name a user go on naming it under its new name.
+
+    Source: IAM user guide, "Rename an IAM user": policies that refer to the user as the principal are updated.
+    """
+    if old_arn == new_arn:
+        return
+    for role in call.store.all("SELECT id, trust, trust_ids FROM roles WHERE instr(trust_ids, ?)", (principal_id,)):
+        ids = json.loads(role["trust_ids"])
+        if ids.pop(old_arn, None) == principal_id:
+            call.store.execute(
+                "UPDATE roles SET trust = ?, trust_ids = ? WHERE id = ?",
+                (
+                    _with_principals(role["trust"], {old_arn: new_arn}),
+                    json.dumps({**ids, new_arn: principal_id}),
+                    role["id"],
+                ),
+            )
+
+
+def _with_principals(text: str, changed: Mapping[str, str]) -> str:
+    """A trust policy with some of its AWS principals exchanged."""
+    document = json.loads(text)
     statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
     for statement in statements:
         principal = statement.get("Principal")
         if isinstance(principal, dict) and "AWS" in principal:
             names = principal["AWS"]
-            shown = [gone.get(name, name) for name in (names if isinstance(names, list) else [names])]
+            shown = [changed.get(name, name) for name in (names if isinstance(names, list) else [names])]
             principal["AWS"] = shown if isinstance(names, list) else shown[0]
     return json.dumps(document)
 
@@ -170,9 +195,11 @@ def _current_id(call: Call, name: str) -> str | None:
         arn = PrincipalArn.parse(name)
     except InvalidArnError:
         return None
+    if arn.partition != call.partition:
+        return ""
     if arn.kind not in (PrincipalKind.USER, PrincipalKind.ROLE):
         return None
-    return directory.principal_id(call.store, arn.account, arn.kind, arn.name, arn.path) or ""
+    return directory.principal_id(call.store, call.partition, arn) or ""
 
 
 def _invalid_principal(name: str) -> AwsError:

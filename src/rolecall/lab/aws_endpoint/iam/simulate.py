@@ -6,10 +6,12 @@ Source: IAM API reference, SimulatePrincipalPolicy.
 from __future__ import annotations
 
 from dataclasses import replace
+from sqlite3 import Row
 from typing import Any
 
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
+from rolecall.iam.context_keys import missing_keys
 from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, parse_policy
 from rolecall.iam.evaluate import PolicySet, evaluate
 from rolecall.iam.principals import Principal
@@ -22,10 +24,16 @@ MAX_EVALUATIONS = 1_000
 
 @action("iam", "SimulatePrincipalPolicy", resource=lambda call, params: params["PolicySourceArn"])
 def simulate_principal_policy(call: Call, params: Params) -> Result:
-    principal = _principal(call, params["PolicySourceArn"])
-    found = directory.policies_of(call.store, principal)
+    source, caller = params["PolicySourceArn"], params.get("CallerArn")
+    group = _group(call, source)
+    if group is not None:
+        principal = _nobody_in(call, source, group)
+        found = PolicySet(tuple(directory.own_policies(call.store, group["id"], f"group {group['name']}")))
+    else:
+        principal = _principal(call, source)
+        found = directory.policies_of(call.store, principal)
     policies = replace(found, identity=(*found.identity, *_given(params, "PolicyInputList", PolicyKind.IDENTITY)))
-    return _evaluate(call, params, principal, policies)
+    return _evaluate(call, params, _principal(call, caller) if caller else principal, policies)
 
 
 @action("iam", "SimulateCustomPolicy")
@@ -45,7 +53,8 @@ def _evaluate(call: Call, params: Params, principal: Principal, policies: Policy
     actions, resources = params["ActionNames"], params.get("ResourceArns") or ["*"]
     if len(actions) * len(resources) > MAX_EVALUATIONS:
         raise AwsError("InvalidInput", f"At most {MAX_EVALUATIONS} actions and resources can be simulated.", 400)
-    context = request_context(principal, now=call.now, service_keys=_context_entries(params))
+    keys = {"aws:resourceaccount": (call.account,), **_context_entries(params)}
+    context = request_context(principal, now=call.now, service_keys=keys)
     return {
         "EvaluationResults": [
             _result(principal, action_name, resource, context, policies)
@@ -63,6 +72,8 @@ def _result(
         raise AwsError("InvalidInput", f"Invalid Action: {name}", 400)
     request = AuthorizationRequest(principal, name, resource, account_of(resource, principal.account), context)
     decision = evaluate(request, policies)
+    sides = (policies.identity, (policies.boundary,), (policies.resource,))
+    asked = missing_keys((policy for side in sides for policy in side if policy is not None), request)
     matched = [reason for reason in decision.reasons if reason.code.startswith("statement-")]
     found: dict[str, Any] = {
         "EvalActionName": name,
@@ -71,7 +82,7 @@ def _result(
         "MatchedStatements": [
             {"SourcePolicyId": reason.text[:120], "SourcePolicyType": "IAM Policy"} for reason in matched
         ],
-        "MissingContextValues": [],
+        "MissingContextValues": list(asked),
     }
     if policies.boundary is not None:
         missing = any(reason.source == PolicyKind.BOUNDARY.value for reason in decision.reasons)
@@ -88,13 +99,29 @@ def _principal(call: Call, arn: str) -> Principal:
         ) from None
     if parsed.account != call.account or parsed.kind not in (PrincipalKind.USER, PrincipalKind.ROLE):
         raise AwsError("NoSuchEntity", f"{arn} does not exist", 404)
-    owner = directory.principal_id(call.store, parsed.account, parsed.kind, parsed.name, parsed.path)
+    owner = directory.principal_id(call.store, call.partition, parsed)
     if owner is None:
         raise AwsError("NoSuchEntity", f"{arn} does not exist", 404)
     kind = PrincipalKind.USER if parsed.kind is PrincipalKind.USER else PrincipalKind.ASSUMED_ROLE
     return Principal(
         kind, parsed.account, arn, arn, owner, owner, name=parsed.name, tags=directory.tags_of(call.store, owner)
     )
+
+
+def _group(call: Call, arn: str) -> Row | None:
+    """The group that an ARN names, ``None`` where it is not a group's."""
+    prefix = f"arn:{call.partition}:iam::{call.account}:group/"
+    if not arn.startswith(prefix):
+        return None
+    found = directory.group_named(call.store, call.account, arn.rpartition("/")[2])
+    if found is None or directory.group_arn(call.partition, found) != arn:
+        raise AwsError("NoSuchEntity", f"{arn} does not exist", 404)
+    return found
+
+
+def _nobody_in(call: Call, arn: str, group: Row) -> Principal:
+    """A caller who has a group's policies and nothing else: no name, no tags."""
+    return Principal(PrincipalKind.USER, call.account, arn, arn, group["id"], group["id"])
 
 
 def _given(params: Params, name: str, kind: PolicyKind) -> tuple[PolicyDocument, ...]:

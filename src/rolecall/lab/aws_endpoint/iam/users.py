@@ -6,7 +6,7 @@ from sqlite3 import Row
 from typing import Any
 
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Params, Result, action
-from rolecall.lab.aws_endpoint.iam import directory
+from rolecall.lab.aws_endpoint.iam import directory, roles
 from rolecall.lab.aws_endpoint.iam.boundaries import boundary_of, check_boundary
 from rolecall.lab.aws_endpoint.iam.owners import (
     USER,
@@ -14,8 +14,10 @@ from rolecall.lab.aws_endpoint.iam.owners import (
     new_arn,
     put_tags,
     refuse_taken,
+    renaming,
     tag_list,
     tag_pairs,
+    tagging,
     the_user,
     with_boundary,
 )
@@ -38,7 +40,7 @@ def render(call: Call, user: Row, *, tags: bool = True) -> dict[str, Any]:
     return found
 
 
-@action("iam", "CreateUser", resource=USER.resource, context=with_boundary)
+@action("iam", "CreateUser", resource=USER.resource, context=with_boundary, also=tagging("User", USER.resource))
 def create_user(call: Call, params: Params) -> Result:
     name, tags = params["UserName"], tag_pairs(params)
     refuse_taken(call, USER, name)
@@ -63,13 +65,16 @@ def list_users(call: Call, params: Params) -> Result:
     return {"Users": [render(call, row, tags=False) for row in below(rows, params.get("PathPrefix"))]}
 
 
-@action("iam", "UpdateUser", resource=USER.resource, context=USER.tags)
+@action("iam", "UpdateUser", resource=USER.resource, context=USER.tags, also=renaming(USER))
 def update_user(call: Call, params: Params) -> Result:
     user = USER.get(call, params["UserName"])
     name, path = params.get("NewUserName") or user["name"], params.get("NewPath") or user["path"]
     if name.lower() != user["name"].lower():
         refuse_taken(call, USER, name)
     call.store.execute("UPDATE users SET name = ?, path = ? WHERE id = ?", (name, path, user["id"]))
+    roles.follow_principal(
+        call, user["id"], directory.user_arn(call.partition, user), new_arn(call, "user", path, name)
+    )
     return {}
 
 
@@ -78,8 +83,8 @@ def delete_user(call: Call, params: Params) -> Result:
     user = USER.get(call, params["UserName"])
     # IAM API reference, DeleteUser: everything attached has to be removed first.
     for sql, what in (
-        ("SELECT 1 FROM access_keys WHERE user_id = ?", "delete access keys first."),
-        ("SELECT 1 FROM inline_policies WHERE owner = ?", "delete policies first."),
+        ("SELECT 1 FROM access_keys WHERE user_id = ?", "must delete access keys first."),
+        ("SELECT 1 FROM inline_policies WHERE owner = ?", "must delete policies first."),
         ("SELECT 1 FROM attachments WHERE owner = ?", "must detach all policies first."),
         ("SELECT 1 FROM memberships WHERE user_id = ?", "must remove users from group first."),
         ("SELECT 1 FROM mfa_devices WHERE user_id = ?", "must delete MFA device first."),

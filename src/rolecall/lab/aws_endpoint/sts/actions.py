@@ -30,8 +30,8 @@ def assume_role(call: Call, params: Params) -> Result:
     arn = _role(params)
     principal = call.caller
     verified = verify_mfa(call, principal, params.get("SerialNumber"), params.get("TokenCode"))
-    role = directory.trusted_role(call.store, call.partition, arn.account, arn.name, arn.path)
-    request = _request(call, params, mfa=verified)
+    role = directory.trusted_role(call.store, call.partition, arn)
+    request = _request(call, params, arn, mfa=verified)
     decision = decide_assume_role(request, principal, role, call.policies(principal).policies)
     session = _session(decision)
     assert role is not None
@@ -45,8 +45,8 @@ def assume_role(call: Call, params: Params) -> Result:
 def assume_role_with_web_identity(call: Call, params: Params) -> Result:
     arn = _role(params)
     token = read_token(call, arn.account, params["WebIdentityToken"])
-    role = directory.trusted_role(call.store, call.partition, arn.account, arn.name, arn.path)
-    request = _request(call, params, mfa=False)
+    role = directory.trusted_role(call.store, call.partition, arn)
+    request = _request(call, params, arn, mfa=False)
     decision = decide_web_identity(request, token, role)
     session = _session(decision)
     assert role is not None
@@ -99,10 +99,10 @@ def _role(params: Params) -> PrincipalArn:
     return arn
 
 
-def _request(call: Call, params: Params, *, mfa: bool) -> AssumeRoleRequest:
+def _request(call: Call, params: Params, role: PrincipalArn, *, mfa: bool) -> AssumeRoleRequest:
     policy = params.get("Policy")
     policy_arns = tuple(item["arn"] for item in params.get("PolicyArns") or () if item.get("arn"))
-    _check_session_policies(call, policy, policy_arns)
+    _check_session_policies(call, policy, policy_arns, role.account)
     return AssumeRoleRequest(
         params["RoleArn"],
         params["RoleSessionName"],
@@ -121,7 +121,8 @@ def _request(call: Call, params: Params, *, mfa: bool) -> AssumeRoleRequest:
     )
 
 
-def _check_session_policies(call: Call, policy: str | None, arns: tuple[str, ...]) -> None:
+def _check_session_policies(call: Call, policy: str | None, arns: tuple[str, ...], account: str) -> None:
+    """AWS STS API reference, AssumeRole: the managed ones "must exist in the same account as the role"."""
     if len(arns) > 10:
         raise AwsError("ValidationError", "At most 10 managed session policies can be passed.", 400)
     if len(policy or "") + sum(map(len, arns)) > MAX_PACKED:
@@ -134,7 +135,7 @@ def _check_session_policies(call: Call, policy: str | None, arns: tuple[str, ...
         except PolicyError as error:
             raise AwsError("MalformedPolicyDocument", str(error), 400) from None
     for arn in arns:
-        if directory.policy_document(call.store, arn) is None:
+        if directory.managed_policy(call.store, arn, account) is None:
             raise AwsError("ValidationError", f"The policy {arn} does not exist.", 400)
 
 
