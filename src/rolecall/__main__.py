@@ -4,7 +4,18 @@ from __future__ import annotations
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    kubectl starts the credential plugin anew for each command: it is found before the rest of the program is loaded.
+    """
+    import sys
+
+    from rolecall.exec_plugin.arguments import command_of
+
+    if command_of(sys.argv[1:]):
+        from rolecall.exec_plugin.command import main as get_token
+
+        sys.exit(get_token(sys.argv[1:]))
     from rolecall.cli.main import main as run
 
     run()

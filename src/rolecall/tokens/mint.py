@@ -14,7 +14,6 @@ from rolecall.tokens.endpoints import regional_endpoint
 from rolecall.tokens.presigned import (
     CLUSTER_HEADER,
     LIFETIME_SECONDS,
-    MAX_TOKEN_LENGTH,
     PREFIX,
     PRESIGNED_SECONDS,
     REPORTED_SECONDS,
@@ -24,7 +23,6 @@ from rolecall.tokens.presigned import (
 __all__ = [
     "CLUSTER_HEADER",
     "LIFETIME",
-    "MAX_TOKEN_LENGTH",
     "PREFIX",
     "PRESIGNED_SECONDS",
     "REPORTED_LIFETIME",

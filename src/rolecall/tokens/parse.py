@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 from rolecall.errors import RolecallError
 from rolecall.sigv4.request import HttpRequest
+from rolecall.tokens import MAX_TOKEN_LENGTH
 from rolecall.tokens.hosts import StsHosts
-from rolecall.tokens.mint import CLUSTER_HEADER, LIFETIME, MAX_TOKEN_LENGTH, PREFIX
+from rolecall.tokens.mint import CLUSTER_HEADER, LIFETIME, PREFIX
 
 MAX_EXPIRES = 900
 MAX_SKEW = timedelta(minutes=5)

@@ -17,8 +17,6 @@ CLUSTER_HEADER = "x-k8s-aws-id"
 LIFETIME_SECONDS = 900
 REPORTED_SECONDS = 840
 PRESIGNED_SECONDS = 60
-# The server refuses what is longer (aws-iam-authenticator's maxTokenLenBytes).
-MAX_TOKEN_LENGTH = 4096
 
 
 def token_text(key: tuple[str, str, str | None], cluster: str, *, region: str, timestamp: str, endpoint: str) -> str:

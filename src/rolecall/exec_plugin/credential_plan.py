@@ -1,0 +1,346 @@
+"""From the environment and the AWS CLI's files to a plan: whose key, and which roles one after the other. No I/O.
+
+The order in which sources are looked at is botocore's (``credentials.py``: ``create_credential_resolver``,
+``ProfileProviderBuilder``, ``AssumeRoleProvider``), as described in the AWS SDKs and Tools reference guide,
+"Standardized credential providers" and "Assume role credential provider". Differences, each towards refusing: a
+``duration_seconds`` that is no number is an error, and so is a profile that is named but not there.
+"""
+
+from __future__ import annotations
+
+from rolecall.exec_plugin.session_name import check_given, derived
+from rolecall.local_files.aws_config import AwsConfigError, Profile, Section
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rolecall.local_files.aws_config import AwsConfig
+
+ENVIRONMENT = "the environment"
+_NAMED_SOURCES = {"Ec2InstanceMetadata": "instance", "EcsContainer": "container"}
+_CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+
+
+class Key:
+    """What signs: a key id, its secret, the session token of temporary credentials, and when they end if known."""
+
+    __slots__ = ("access_key_id", "expires", "secret_access_key", "session_token")
+
+    def __init__(
+        self, access_key_id: str, secret_access_key: str, session_token: str | None = None, expires: float | None = None
+    ) -> None:
+        self.access_key_id = access_key_id
+        self.secret_access_key = secret_access_key
+        self.session_token = session_token
+        self.expires = expires
+
+    def __repr__(self) -> str:
+        return f"Key({self.access_key_id!r})"
+
+
+class Source:
+    """Where the first credentials come from.
+
+    :ivar kind: ``key``, or what botocore is asked for: ``sso``, ``process``, ``web-identity``, ``login``,
+        ``container``, ``instance``.
+    :ivar profile: the profile that it is written in; empty for the environment's own.
+    :ivar where: for a person: the environment, or file and line.
+    :ivar key: the key itself where the kind is ``key``.
+    :ivar binding: what else the source depends on; an entry of the cache is for this and nothing else.
+    """
+
+    __slots__ = ("binding", "key", "kind", "profile", "where")
+
+    def __init__(
+        self, kind: str, profile: str, where: str, *, key: Key | None = None, binding: dict[str, str] | None = None
+    ) -> None:
+        self.kind = kind
+        self.profile = profile
+        self.where = where
+        self.key = key
+        self.binding = {"kind": kind, "profile": profile, **(binding or {})}
+        if key is not None:
+            self.binding["key"] = key.access_key_id
+
+
+class Hop:
+    """One AssumeRole.
+
+    :ivar session_name: ``None`` to forward the name of whoever assumes the role.
+    """
+
+    __slots__ = ("duration", "external_id", "mfa_serial", "role_arn", "session_name", "source_identity", "where")
+
+    def __init__(
+        self,
+        role_arn: str,
+        where: str,
+        *,
+        session_name: str | None,
+        external_id: str | None = None,
+        mfa_serial: str | None = None,
+        duration: int | None = None,
+        source_identity: str | None = None,
+    ) -> None:
+        self.role_arn = role_arn
+        self.where = where
+        self.session_name = session_name
+        self.external_id = external_id
+        self.mfa_serial = mfa_serial
+        self.duration = duration
+        self.source_identity = source_identity
+
+    def binding(self) -> dict[str, object]:
+        """All that the session depends on, besides whoever assumes the role."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "where"}
+
+
+class Plan:
+    """The source, then the roles in the order in which they are assumed."""
+
+    __slots__ = ("hops", "source")
+
+    def __init__(self, source: Source, hops: tuple[Hop, ...] = ()) -> None:
+        self.source = source
+        self.hops = hops
+
+    def binding(self, hops: int) -> dict[str, object]:
+        """What the credentials after so many roles depend on."""
+        return {"source": self.source.binding, "roles": [hop.binding() for hop in self.hops[:hops]]}
+
+    def needs_mfa(self, hops: int) -> bool:
+        """Whether a person is asked for a code on the way to the credentials after so many roles."""
+        return any(hop.mfa_serial for hop in self.hops[:hops])
+
+    def then(self, hop: Hop) -> Plan:
+        """The plan with one role more; as it is where its last role is that role already, asked for in the same way.
+
+        A role that assumes itself needs to trust itself, and gives the same identity: a profile of a role, and that
+        role named again in the kubeconfig, are a common pair.
+        """
+        last = self.hops[-1] if self.hops else None
+        if last is not None and (last.role_arn, last.external_id, last.session_name) == (
+            hop.role_arn,
+            hop.external_id or last.external_id,
+            hop.session_name or last.session_name,
+        ):
+            return self
+        return Plan(self.source, (*self.hops, hop))
+
+
+def profile_name(environ: Mapping[str, str], given: str | None) -> str:
+    """The profile that is asked for; empty where none is named, which means ``default`` if there is one."""
+    return given or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or ""
+
+
+def plan_credentials(environ: Mapping[str, str], config: AwsConfig, given_profile: str | None) -> Plan:
+    """How to get the credentials that the AWS CLI would use.
+
+    :param given_profile: of the command line, which beats the environment's key; ``None`` where there is none.
+    :raises AwsConfigError: where there are none, or the files contradict themselves.
+    """
+    if not given_profile and environ.get("AWS_ACCESS_KEY_ID"):
+        return Plan(environment_source(environ))
+    name = profile_name(environ, given_profile)
+    if name and name not in config.profiles:
+        raise AwsConfigError(
+            f"there is no profile {name!r}",
+            where=f"{config.config_path}, {config.credentials_path}",
+            advice=f"profiles: {', '.join(sorted(config.profiles)[:20]) or 'none'}",
+        )
+    found = _Chain(environ, config, environment_allowed=not given_profile).resolve(name or "default", top=True)
+    if found is not None:
+        return found
+    if not name:
+        return Plan(_machine_source(environ))
+    # As botocore does for a profile without credentials of its own, such as one with a region only.
+    return Plan(_machine_source(environ, config.profiles[name]))
+
+
+def environment_source(environ: Mapping[str, str]) -> Source:
+    """The key in the environment (AWS CLI user guide, "Environment variables to configure the AWS CLI")."""
+    secret = environ.get("AWS_SECRET_ACCESS_KEY")
+    if not environ.get("AWS_ACCESS_KEY_ID") or not secret:
+        missing = "AWS_SECRET_ACCESS_KEY" if environ.get("AWS_ACCESS_KEY_ID") else "AWS_ACCESS_KEY_ID"
+        raise AwsConfigError(
+            f"{missing} is not set", where=ENVIRONMENT, advice="set both halves of the key, or neither"
+        )
+    token = environ.get("AWS_SESSION_TOKEN") or environ.get("AWS_SECURITY_TOKEN") or None
+    expires = None
+    if moment := environ.get("AWS_CREDENTIAL_EXPIRATION"):
+        expires = read_moment(moment, f"AWS_CREDENTIAL_EXPIRATION in {ENVIRONMENT}")
+    return Source("key", "", ENVIRONMENT, key=Key(environ["AWS_ACCESS_KEY_ID"], secret, token, expires))
+
+
+def read_moment(text: str, where: str) -> float:
+    """Seconds since 1970 of a time in ISO 8601; one without an offset is UTC."""
+    from datetime import UTC, datetime
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise AwsConfigError(f"{text[:40]!r} is not a time in ISO 8601", where=where) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _machine_source(environ: Mapping[str, str], profile: Profile | None = None) -> Source:
+    """What the machine itself gives: a container's or an instance's role."""
+    for name in _CONTAINER_VARIABLES:
+        if environ.get(name):
+            return _named_source("container", environ)
+    if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        raise AwsConfigError(
+            f"profile {profile.name!r} has no credentials" if profile else "there are no AWS credentials",
+            where=profile.where() if profile else ENVIRONMENT,
+            advice="name a profile (AWS_PROFILE), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or: aws configure",
+        )
+    return _named_source("instance", environ)
+
+
+def _named_source(kind: str, environ: Mapping[str, str], where: str = ENVIRONMENT) -> Source:
+    names = (*_CONTAINER_VARIABLES, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
+    return Source(kind, "", where, binding={name: environ[name] for name in names if environ.get(name)})
+
+
+class _Chain:
+    """Follows ``source_profile`` from profile to profile."""
+
+    def __init__(self, environ: Mapping[str, str], config: AwsConfig, *, environment_allowed: bool) -> None:
+        self._environ = environ
+        self._config = config
+        self._environment_allowed = environment_allowed
+        self._visited: list[str] = []
+
+    def resolve(self, name: str, *, top: bool) -> Plan | None:
+        """The plan of a profile; ``None`` where it has no credentials."""
+        profile = self._config.profiles.get(name) or Profile(name)
+        self._visited.append(name)
+        is_role = "role_arn" in profile.values and "web_identity_token_file" not in profile.values
+        # A source's own key beats its role; at the top it is the other way round (botocore: AssumeRoleProvider).
+        if is_role and (top or not _has_key(profile)):
+            return self._role(profile)
+        if source := self._web_identity(profile, top=top):
+            return Plan(source)
+        if source := _own_source(profile, self._config):
+            return Plan(source)
+        return None
+
+    def _role(self, profile: Profile) -> Plan:
+        source_profile, named = profile.text("source_profile"), profile.text("credential_source")
+        if (source_profile is None) == (named is None):
+            raise AwsConfigError(
+                f"profile {profile.name!r} needs one of source_profile and credential_source to assume its role",
+                where=profile.where("role_arn"),
+            )
+        if source_profile is not None:
+            before = self._source_profile(profile, source_profile)
+        elif named == "Environment":
+            before = Plan(environment_source(self._environ))
+        elif named in _NAMED_SOURCES:
+            before = Plan(_named_source(_NAMED_SOURCES[named], self._environ, profile.where("credential_source")))
+        else:
+            raise AwsConfigError(
+                f"credential_source {named!r} is not one",
+                where=profile.where("credential_source"),
+                advice="it is Environment, Ec2InstanceMetadata or EcsContainer",
+            )
+        return Plan(before.source, (*before.hops, _hop(profile, before.hops, self._environ)))
+
+    def _source_profile(self, profile: Profile, source: str) -> Plan:
+        where = profile.where("source_profile")
+        if source not in self._config.profiles:
+            raise AwsConfigError(f"source_profile {source!r} of profile {profile.name!r} does not exist", where=where)
+        if source in self._visited and not (source == profile.name and _has_key(profile)):
+            loop = " -> ".join((*self._visited, source))
+            raise AwsConfigError(f"the source profiles go round in a circle: {loop}", where=where)
+        found = self.resolve(source, top=False)
+        if found is None:
+            raise AwsConfigError(
+                f"source_profile {source!r} of profile {profile.name!r} has no credentials",
+                where=self._config.profiles[source].where(),
+            )
+        return found
+
+    def _web_identity(self, profile: Profile, *, top: bool) -> Source | None:
+        use_environment = top and self._environment_allowed
+        file = profile.text("web_identity_token_file")
+        binding = {"file": file or "", "role": profile.text("role_arn") or ""}
+        where = profile.where("web_identity_token_file")
+        if use_environment and self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
+            names = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME")
+            binding |= {name: self._environ.get(name, "") for name in names}
+            where = ENVIRONMENT
+        elif not file:
+            return None
+        return Source("web-identity", "" if where == ENVIRONMENT else profile.name, where, binding=binding)
+
+
+def _own_source(profile: Profile, config: AwsConfig) -> Source | None:
+    """A profile's own credentials, in botocore's order: SSO, credentials file, login, process, config file."""
+    values = profile.values
+    if "sso_account_id" in values or "sso_role_name" in values:
+        names = ("sso_session", "sso_account_id", "sso_role_name", "sso_start_url", "sso_region")
+        return Source("sso", profile.name, profile.where("sso_account_id"), binding=_texts(profile, names))
+    if profile.credentials is not None and "aws_access_key_id" in profile.credentials.values:
+        return _key_source(profile, profile.credentials)
+    if "login_session" in values:
+        return Source(
+            "login", profile.name, profile.where("login_session"), binding=_texts(profile, ("login_session",))
+        )
+    if "credential_process" in values:
+        where = profile.where("credential_process")
+        return Source("process", profile.name, where, binding=_texts(profile, ("credential_process",)))
+    return _key_source(profile, None) if "aws_access_key_id" in values else None
+
+
+def _key_source(profile: Profile, section: Section | None) -> Source:
+    """The key written in a profile; both halves have to stand in the same file."""
+    values = profile.values if section is None else section.values
+    texts = {}
+    for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token"):
+        value = values.get(name)
+        if isinstance(value, dict):
+            raise AwsConfigError(f"{name} of profile {profile.name!r} is a block of keys", where=profile.where(name))
+        texts[name] = value or ""
+    if not texts["aws_access_key_id"] or not texts["aws_secret_access_key"]:
+        missing = "aws_secret_access_key" if texts["aws_access_key_id"] else "aws_access_key_id"
+        raise AwsConfigError(f"profile {profile.name!r} has no {missing}", where=profile.where("aws_access_key_id"))
+    token = texts["aws_security_token"] or texts["aws_session_token"] or None
+    key = Key(texts["aws_access_key_id"], texts["aws_secret_access_key"], token)
+    return Source("key", profile.name, profile.where("aws_access_key_id"), key=key)
+
+
+def _hop(profile: Profile, before: tuple[Hop, ...], environ: Mapping[str, str]) -> Hop:
+    name = profile.text("role_session_name")
+    duration = profile.text("duration_seconds")
+    if duration is not None and not (duration.isascii() and duration.isdigit() and len(duration) < 7):
+        raise AwsConfigError(
+            f"duration_seconds {duration[:20]!r} is not a number of seconds", where=profile.where("duration_seconds")
+        )
+    return Hop(
+        profile.text("role_arn") or "",
+        profile.where("role_arn"),
+        session_name=check_given(name, profile.where("role_session_name")) if name else default_name(before, environ),
+        external_id=profile.text("external_id"),
+        mfa_serial=profile.text("mfa_serial"),
+        duration=None if duration is None else int(duration),
+        source_identity=profile.text("source_identity"),
+    )
+
+
+def default_name(before: tuple[Hop, ...], environ: Mapping[str, str]) -> str:
+    """The name of the role before, which names the person already; else the person's on this machine."""
+    if before and before[-1].session_name:
+        return before[-1].session_name
+    if name := environ.get("AWS_ROLE_SESSION_NAME"):
+        return check_given(name, f"AWS_ROLE_SESSION_NAME in {ENVIRONMENT}")
+    return derived(environ)
+
+
+def _has_key(profile: Profile) -> bool:
+    return "aws_access_key_id" in profile.values or "aws_secret_access_key" in profile.values
+
+
+def _texts(profile: Profile, names: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name in names if (value := profile.text(name)) is not None}

@@ -1,0 +1,76 @@
+"""Ask the person at the terminal for the code of an MFA device.
+
+The terminal itself is asked, not standard input: kubectl may give that to somebody else (``kubectl apply -f -``).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import termios
+import time
+
+from rolecall.errors import RolecallError
+
+SECONDS = 120.0
+_MAX_LINE = 256
+
+
+class NoTerminalError(RolecallError):
+    """Nobody can be asked."""
+
+
+def ask_code(serial: str) -> str:
+    """Six digits, as the person types them; they are not shown.
+
+    :raises NoTerminalError: without a terminal, or where nobody answers in time.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        raise NoTerminalError(
+            f"a code of the MFA device {serial} is needed, and there is no terminal to ask at",
+            advice="run the same `rolecall token` once in a terminal: its session is then used here until it ends",
+        ) from None
+    try:
+        ends = time.monotonic() + SECONDS
+        while True:
+            os.write(terminal, f"MFA code for {_printable(serial)}: ".encode())
+            code = _read_hidden(terminal, ends).strip()
+            os.write(terminal, b"\n")
+            if len(code) == 6 and code.isascii() and code.isdigit():
+                return code
+            os.write(terminal, b"A code is six digits.\n")
+    finally:
+        os.close(terminal)
+
+
+def _read_hidden(terminal: int, ends: float) -> str:
+    """A line, with what is typed not shown, as far as the terminal can do that."""
+    try:
+        before = termios.tcgetattr(terminal)
+    except termios.error:
+        return _read_line(terminal, ends)
+    hidden = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    try:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, hidden)
+        return _read_line(terminal, ends)
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _read_line(terminal: int, ends: float) -> str:
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([terminal], [], [], max(0.0, ends - time.monotonic()))
+        if not ready:
+            raise NoTerminalError(f"nobody typed a code within {SECONDS:.0f} seconds", advice="try again")
+        part = os.read(terminal, _MAX_LINE)
+        if not part or len(line) > _MAX_LINE:
+            raise NoTerminalError("the terminal gave no code", advice="try again")
+        line += part
+    return line.decode("ascii", "replace")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)[:256]
