@@ -155,7 +155,8 @@ def _put_sections(path: Path, sections: Mapping[str, str]) -> None:
         for line in body.splitlines(keepends=True):
             key = line.partition("=")[0]
             own, bracket, others = after.partition("\n[")
-            after = re.sub(rf"(?m)^{re.escape(key)}=.*\n?", lambda _, line=line: line, own, count=1) + bracket + others
+            literal = line.replace("\\", r"\\")
+            after = re.sub(rf"(?m)^{re.escape(key)}=.*\n?", literal, own, count=1) + bracket + others
         text = before + heading + after
     write_private(path, text)
 

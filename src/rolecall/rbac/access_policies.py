@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rolecall.rbac.roles import ADMIN_RULES, EDIT_RULES, READ, VIEW_RULES, WRITE, rule
-from rolecall.rbac.rules import Attributes, PolicyRule, RbacDecision
+from rolecall.rbac.rules import EVERYTHING, Attributes, PolicyRule, RbacDecision
 
-_ALL = PolicyRule(("*",), ("*",), ("*",))
-_ALL_PATHS = PolicyRule(("*",), non_resource_urls=("*",))
 # The guide's tables for Edit and Admin are those of the Kubernetes roles of the same purpose without these rules, which
 # came to the roles later.
 _KUBERNETES_ALONE = (
@@ -57,7 +55,7 @@ _UNPUBLISHED = (
 )
 
 ACCESS_POLICIES: Mapping[str, tuple[PolicyRule, ...]] = {
-    "AmazonEKSClusterAdminPolicy": (_ALL, _ALL_PATHS),
+    "AmazonEKSClusterAdminPolicy": EVERYTHING,
     "AmazonEKSAdminViewPolicy": (rule(READ, ["*"], ["*"]),),
     "AmazonEKSAdminPolicy": (*_EDIT, *ADMIN_RULES),
     "AmazonEKSEditPolicy": _EDIT,

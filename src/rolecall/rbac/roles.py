@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rolecall.rbac.rules import PolicyRule
+from rolecall.rbac.rules import EVERYTHING, PolicyRule
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "delete", "deletecollection", "patch", "update")
@@ -114,7 +114,6 @@ ADMIN_RULES = (
     rule((*WRITE, *READ), ["rbac.authorization.k8s.io"], ["rolebindings", "roles"]),
 )
 
-_EVERYTHING = (PolicyRule(("*",), ("*",), ("*",)), PolicyRule(("*",), non_resource_urls=("*",)))
 _INFO = ("/healthz", "/livez", "/readyz", "/version", "/version/")
 _DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_INFO)
 _HEALTH = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*")
@@ -122,7 +121,7 @@ _OPENID = "/.well-known/openid-configuration"
 _ISSUER = (_OPENID, f"{_OPENID}/", "/openid/v1/jwks", "/openid/v1/jwks/")
 
 _CLUSTER_ROLES: Mapping[str, tuple[PolicyRule, ...]] = {
-    "cluster-admin": _EVERYTHING,
+    "cluster-admin": EVERYTHING,
     "system:discovery": (PolicyRule(("get",), non_resource_urls=_DISCOVERY),),
     "system:basic-user": (
         rule(["create"], ["authorization.k8s.io"], ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),

@@ -87,6 +87,10 @@ class PolicyRule:
         return bool(subresource) and f"*/{subresource}" in self.resources
 
 
+# What cluster-admin may do.
+EVERYTHING = (PolicyRule(("*",), ("*",), ("*",)), PolicyRule(("*",), non_resource_urls=("*",)))
+
+
 def _path_matches(url: str, path: str) -> bool:
     return url == "*" or url == path or (url.endswith("*") and path.startswith(url.rstrip("*")))
 
@@ -178,7 +182,7 @@ class Authorizer:
     def rules_for(self, user: KubernetesUser, namespace: str) -> tuple[PolicyRule, ...]:
         """Every rule that reaches a user in a namespace; in none, those of ClusterRoleBindings alone."""
         if MASTERS in user.groups:
-            return (PolicyRule(("*",), ("*",), ("*",)), PolicyRule(("*",), non_resource_urls=("*",)))
+            return EVERYTHING
         return tuple(rule for binding, _ in self._bindings(user, namespace) for rule in self._rules(binding))
 
     def role_rules(self, namespace: str, kind: str, name: str) -> tuple[PolicyRule, ...] | None:

@@ -77,7 +77,7 @@ class Authenticator:
         user = self._tokens.user(token)
         if user is None:
             raise unauthorized()
-        return Caller(_authenticated(user))
+        return Caller(authenticated(user))
 
     async def _reviewed(self, token: str) -> Caller:
         digest, state, now = hashlib.sha256(token.encode()).digest(), self._state(), self._clock().timestamp()
@@ -88,7 +88,7 @@ class Authenticator:
         if not status.get("authenticated"):
             raise unauthorized()
         user = user_of(status["user"])
-        caller = Caller(_authenticated(user), next(iter(user.extra.get(EXTRA_PRINCIPAL_ID, ())), ""))
+        caller = Caller(authenticated(user), next(iter(user.extra.get(EXTRA_PRINCIPAL_ID, ())), ""))
         self._cache[digest] = (state, now + CACHE_SECONDS, caller)
         if len(self._cache) > MAX_CACHED:
             self._cache.popitem(last=False)
@@ -111,7 +111,8 @@ def user_of(found: Mapping[str, Any]) -> KubernetesUser:
     )
 
 
-def _authenticated(user: KubernetesUser) -> KubernetesUser:
+def authenticated(user: KubernetesUser) -> KubernetesUser:
+    """The user as one of all that are known: the real server adds this group to everybody with a good token."""
     if AUTHENTICATED in user.groups:
         return user
     return KubernetesUser(user.username, user.uid, (*user.groups, AUTHENTICATED), user.extra)

@@ -8,11 +8,11 @@ from typing import Any
 from rolecall.lab.kubernetes.authentication import Caller
 from rolecall.lab.kubernetes.kinds import RBAC, Resource
 from rolecall.lab.kubernetes.requests import ApiRequest
-from rolecall.lab.kubernetes.status import StatusError, forbidden
+from rolecall.lab.kubernetes.status import StatusError, forbidden, not_found
 from rolecall.lab.kubernetes.store import ObjectStore
 from rolecall.model import KubernetesUser
 from rolecall.rbac.escalation import describe, uncovered
-from rolecall.rbac.rules import MASTERS, Attributes, Authorizer, Binding, PolicyRule, RbacDecision
+from rolecall.rbac.rules import EVERYTHING, MASTERS, Attributes, Authorizer, Binding, PolicyRule, RbacDecision
 
 _KEYS = tuple((RBAC, plural) for plural in ("roles", "clusterroles", "rolebindings", "clusterrolebindings"))
 
@@ -50,7 +50,8 @@ class Authorization:
     def admit(self, caller: Caller) -> Callable[[Resource, Mapping[str, Any] | None, Mapping[str, Any]], None]:
         """Refuses roles and bindings that would give away more than the caller has.
 
-        Source: Kubernetes documentation, "Using RBAC Authorization", privilege escalation prevention.
+        Source: Kubernetes documentation, "Using RBAC Authorization", privilege escalation prevention; kubernetes
+        ``pkg/registry/rbac/clusterrole/policybased/storage.go`` and its neighbours.
         """
 
         def admit(resource: Resource, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
@@ -63,39 +64,33 @@ class Authorization:
         self, resource: Resource, old: Mapping[str, Any] | None, new: Mapping[str, Any], caller: Caller
     ) -> None:
         name, namespace = new["metadata"]["name"], new["metadata"].get("namespace", "")
+        if old is not None and _changes_owners_alone(old, new):
+            return
         if resource.plural in ("roles", "clusterroles"):
-            same = old is not None and (old.get("rules"), old.get("aggregationRule")) == (
-                new.get("rules"),
-                new.get("aggregationRule"),
-            )
-            if same or self._may("escalate", resource.plural, namespace, name, caller):
+            # A role that is being made has no name yet: "escalate" limited to names is for changing roles.
+            if self._may("escalate", resource.plural, namespace, name if old is not None else "", caller):
                 return
             wanted = _rules(new)
-            if new.get("aggregationRule"):
-                # An aggregated role can come to hold anything: only who has everything may make one.
-                wanted = (PolicyRule(("*",), ("*",), ("*",)), PolicyRule(("*",), non_resource_urls=("*",)))
         else:
-            same = old is not None and (old.get("subjects"), old.get("roleRef")) == (
-                new.get("subjects"),
-                new.get("roleRef"),
-            )
             role = new["roleRef"]
             plural = "clusterroles" if role["kind"] == "ClusterRole" else "roles"
-            if same or self._may("bind", plural, namespace, role["name"], caller):
+            if self._may("bind", plural, namespace, role["name"], caller):
                 return
-            wanted = self.rbac.role_rules(namespace, role["kind"], role["name"]) or ()
-            if self.rbac.role_rules(namespace, role["kind"], role["name"]) is None:
-                why = f'{plural}.{RBAC} "{role["name"]}" not found'
-                raise StatusError(404, "NotFound", why, {"name": role["name"], "group": RBAC, "kind": plural})
-        missing = uncovered(self._owned(caller, namespace), wanted)
+            found = self.rbac.role_rules(namespace, role["kind"], role["name"])
+            if found is None:
+                raise not_found(RBAC, plural, role["name"])
+            wanted = found
+        owned = self.rbac.rules_for(caller.user, namespace)
+        missing = uncovered(owned, wanted)
         if missing:
             raise _escalates(resource, name, caller.user, missing)
+        # An aggregated role can come to hold anything: only who has everything may make one, or change it.
+        if any(one and one.get("aggregationRule") for one in (old, new)) and uncovered(owned, EVERYTHING):
+            why = "must have cluster-admin privileges to use the aggregationRule"
+            raise forbidden(RBAC, resource.plural, name, why)
 
     def _may(self, verb: str, plural: str, namespace: str, name: str, caller: Caller) -> bool:
         return self.allows(Attributes(caller.user, verb, RBAC, "v1", plural, "", namespace, name), caller)
-
-    def _owned(self, caller: Caller, namespace: str) -> Sequence[PolicyRule]:
-        return self.rbac.rules_for(caller.user, namespace)
 
 
 def attributes(request: ApiRequest, user: KubernetesUser) -> Attributes:
@@ -133,6 +128,17 @@ def _build(store: ObjectStore) -> Authorizer:
             roles[found["metadata"].get("namespace", ""), found["metadata"]["name"]] = _rules(found)
     bindings = [Binding.from_json(found) for key in _KEYS[2:] for found in store.listed(key)]
     return Authorizer(roles, bindings)
+
+
+def _changes_owners_alone(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a change is one that deleting by owner needs (upstream's ``IsOnlyMutatingGCFields``)."""
+
+    def rest(found: Mapping[str, Any]) -> dict[str, Any]:
+        left_out = ("ownerReferences", "finalizers", "managedFields", "resourceVersion")
+        metadata = {key: value for key, value in found["metadata"].items() if key not in left_out}
+        return {**found, "metadata": metadata}
+
+    return rest(old) == rest(new)
 
 
 def _rules(found: Mapping[str, Any]) -> tuple[PolicyRule, ...]:

@@ -141,6 +141,7 @@ def resources_of(found: Mapping[str, Any]) -> list[Resource]:
                 Column(column["name"], column["type"], column["jsonPath"], column.get("priority", 0))
                 for column in version.get("additionalPrinterColumns") or ()
             ),
+            selectable=tuple(one["jsonPath"].lstrip(".") for one in version.get("selectableFields") or ()),
         )
         for version in spec["versions"]
         if version.get("served")

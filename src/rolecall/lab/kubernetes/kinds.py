@@ -35,6 +35,7 @@ class Resource:
     :param definition: name of the kind's schema in :mod:`rolecall.lab.kubernetes.schemas`; empty for custom resources.
     :param schema: ``openAPIV3Schema`` of a custom resource.
     :param subresources: such as ``status`` or ``token``.
+    :param selectable: field paths that a field selector may name, beside name and namespace.
     """
 
     group: str
@@ -50,6 +51,7 @@ class Resource:
     singular: str = ""
     schema: Mapping[str, Any] | None = field(default=None, compare=False)
     columns: tuple[Column, ...] = ()
+    selectable: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -63,6 +65,16 @@ class Resource:
     @property
     def is_custom(self) -> bool:
         return self.schema is not None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether there can be objects of it: not of reviews, nor of what is known by name alone."""
+        return "update" in self.verbs
+
+    @property
+    def is_updated_blindly(self) -> bool:
+        """Whether an update may leave out the version it is based on (upstream's ``AllowUnconditionalUpdate``)."""
+        return not self.is_custom and self.group != APIEXTENSIONS
 
 
 def _read_only(group: str, version: str, listed: str) -> Iterator[Resource]:
@@ -79,9 +91,10 @@ BUILT_IN: tuple[Resource, ...] = (
     Resource("", "v1", "configmaps", "ConfigMap", True, ("cm",), definition="core.v1.ConfigMap"),
     Resource(
         "", "v1", "namespaces", "Namespace", False, ("ns",),
-        definition="core.v1.Namespace", subresources=("status",),
+        verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
+        definition="core.v1.Namespace", subresources=("status",), selectable=("status.phase",),
     ),
-    Resource("", "v1", "secrets", "Secret", True, definition="core.v1.Secret"),
+    Resource("", "v1", "secrets", "Secret", True, definition="core.v1.Secret", selectable=("type",)),
     Resource(
         "", "v1", "serviceaccounts", "ServiceAccount", True, ("sa",),
         definition="core.v1.ServiceAccount", subresources=("token",),

@@ -1,4 +1,4 @@
-"""What form the answer is to have, from ``Accept``; answers are JSON: an object, a table, or metadata alone."""
+"""What form the answer is to have, from ``Accept``: an object, a table, or metadata alone; in JSON or YAML."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import Enum
 from rolecall.lab.kubernetes.status import StatusError
 
 MAX_ACCEPT = 2_048
+_YAML = "application/yaml"
 
 
 class Form(Enum):
@@ -30,7 +31,7 @@ def negotiate(accept: str) -> Form:
     if not accept:
         return Form.OBJECT
     for wanted in _ranges(accept[:MAX_ACCEPT]):
-        if wanted.type not in ("application/json", "*/*", "application/*"):
+        if wanted.type not in ("application/json", _YAML, "*/*", "application/*"):
             continue
         target = wanted.parameters.get("as", "")
         version, group = wanted.parameters.get("v", ""), wanted.parameters.get("g", "")
@@ -43,7 +44,15 @@ def negotiate(accept: str) -> Form:
         # v2beta1 is another document: an old kubectl that gets v2 for it silently sees no resources.
         if target == "APIGroupDiscoveryList" and (group, version) == ("apidiscovery.k8s.io", "v2"):
             return Form.DISCOVERY
-    raise StatusError(406, "NotAcceptable", "only the following media types are accepted: application/json")
+    raise StatusError(
+        406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml"
+    )
+
+
+def wants_yaml(accept: str) -> bool:
+    """Whether the client would have YAML rather than JSON."""
+    known = [one.type for one in _ranges(accept[:MAX_ACCEPT]) if one.type in ("application/json", _YAML, "*/*")]
+    return known[:1] == [_YAML]
 
 
 def _ranges(accept: str) -> list[_Range]:

@@ -95,6 +95,8 @@ class Operations:
         metadata = self._own_metadata(resource, namespace, new)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName'][:58]}{self._new_id().replace('-', '')[:5]}"
+        if metadata.get("resourceVersion") not in (None, "", "0"):
+            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
         if resource.namespaced:
             self._check_namespace(resource, namespace, metadata.get("name", ""))
         for fixed in (*_FIXED, "resourceVersion", "generation"):
@@ -122,7 +124,15 @@ class Operations:
                 f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
             )
         new["metadata"] = metadata
-        return self._replace(resource, self.get(resource, namespace, name), new, write)
+        old = self.get(resource, namespace, name)
+        if metadata.get("resourceVersion") in (None, "", "0") and not resource.is_updated_blindly:
+            cause = (
+                "FieldValueInvalid",
+                "metadata.resourceVersion",
+                "Invalid value: 0: must be specified for an update",
+            )
+            raise invalid(resource.group, resource.kind, name, [cause])
+        return self._replace(resource, old, new, write)
 
     def patch(
         self, resource: Resource, namespace: str, name: str, media_type: str, body: bytes, write: Write
@@ -248,6 +258,9 @@ class Operations:
         """The object with the fields of its schema alone, of the right kind."""
         if not isinstance(found.get("metadata", {}), Mapping):
             raise bad_request("metadata is not an object")
+        if not resource.is_custom and not found.get("apiVersion") and not found.get("kind"):
+            # The path says what it is; a real server asks for both in custom resources alone.
+            found = {**_type_of(resource), **_without(found, "apiVersion", "kind")}
         if (found.get("apiVersion"), found.get("kind")) != (resource.api_version, resource.kind):
             raise bad_request(
                 f"the API version and kind in the data ({found.get('apiVersion')}, {found.get('kind')}) do not match "
@@ -333,6 +346,10 @@ def _same_but_times(old: Object, new: Object) -> bool:
         return {**found, "metadata": metadata}, entries
 
     return bool(plain(old) == plain(new))
+
+
+def _type_of(resource: Resource) -> dict[str, Any]:
+    return {"apiVersion": resource.api_version, "kind": resource.kind}
 
 
 def _without(found: Object, *names: str) -> dict[str, Any]:

@@ -19,10 +19,21 @@ from rolecall.lab.kubernetes.reviews import Reviews
 from rolecall.lab.kubernetes.schemas import definitions
 from rolecall.lab.kubernetes.selectors import field_selector, label_selector
 from rolecall.lab.kubernetes.service_account_tokens import ServiceAccountTokens
-from rolecall.lab.kubernetes.status import StatusError, bad_request, expired, no_such_path, unsupported_media_type
+from rolecall.lab.kubernetes.status import (
+    StatusError,
+    bad_request,
+    conflict,
+    expired,
+    invalid_options,
+    no_such_path,
+    not_found,
+    unsupported_media_type,
+    version_too_large,
+)
 from rolecall.lab.kubernetes.store import ObjectStore
 
 MAX_LIMIT = 10_000
+MAX_MANAGER = 128
 _JSON, _YAML = "application/json", "application/yaml"
 _PATCHES = (operations.APPLY, operations.JSON, operations.MERGE, operations.STRATEGIC)
 
@@ -57,26 +68,29 @@ class Resources:
     def get(self, resource: Resource, asked: ApiRequest) -> Mapping[str, Any]:
         if asked.subresource not in ("", "status"):
             raise no_such_path()
+        self._check_version(resource, asked)
         return self._operations.get(resource, _namespace(resource, asked), asked.name)
 
     def list(self, resource: Resource, asked: ApiRequest) -> tuple[list[Any], dict[str, Any]]:
         """The objects of a list and the list's metadata."""
         labels = label_selector(asked.parameters.get("labelSelector", ""))
-        fields = field_selector(asked.parameters.get("fieldSelector", ""), resource.namespaced, resource.kind)
+        fields = field_selector(asked.parameters.get("fieldSelector", ""), resource)
+        self._check_version(resource, asked)
         found = [
             one
             for one in self._store.listed(resource.key, asked.namespace)
             if (labels is None or labels(one)) and (fields is None or fields(one))
         ]
         limit = min(asked.number("limit") or MAX_LIMIT, MAX_LIMIT)
-        version, after = self._continued(asked.parameters.get("continue", ""))
+        version, after = self._continued(resource, asked)
         if after is not None:
             found = [one for one in found if _place(one) > after]
         metadata: dict[str, Any] = {"resourceVersion": str(version)}
         if len(found) > limit:
             last = _place(found[limit - 1])
             metadata["continue"] = base64.urlsafe_b64encode(json.dumps([version, *last]).encode()).decode()
-            metadata["remainingItemCount"] = len(found) - limit
+            if labels is None and fields is None:
+                metadata["remainingItemCount"] = len(found) - limit
             found = found[:limit]
         return found, metadata
 
@@ -89,7 +103,7 @@ class Resources:
             return await self._review(resource, asked, body, media_type, caller)
         if asked.subresource == "token":
             return self._token(resource, asked, body, media_type)
-        write = self._write_options(asked, agent, caller)
+        write = self._write_options(asked, media_type, agent, caller)
         namespace = _namespace(resource, asked)
         match asked.verb:
             case "create":
@@ -142,6 +156,8 @@ class Resources:
         self, resource: Resource, asked: ApiRequest, body: bytes, media_type: str, caller: Caller
     ) -> Answer:
         found, doubles = _decoded(body, media_type, decoding.IGNORE)
+        if not found.get("apiVersion") and not found.get("kind"):
+            found |= {"apiVersion": resource.api_version, "kind": resource.kind}
         if (found.get("apiVersion"), found.get("kind")) != (resource.api_version, resource.kind):
             raise bad_request(f"this is not a {resource.kind} of {resource.api_version}")
         found, _ = decoding.checked(found, definitions()[resource.definition], decoding.IGNORE, list(doubles))
@@ -154,15 +170,27 @@ class Resources:
             raise bad_request("this is not a TokenRequest")
         found, _ = decoding.checked(found, definitions()["authentication.v1.TokenRequest"], decoding.IGNORE, [])
         account = self._operations.get(resource, asked.namespace, asked.name)
-        return Answer(201, self._tokens.issue(account, found), is_review=True)
+        bound = (found.get("spec") or {}).get("boundObjectRef")
+        return Answer(201, self._tokens.issue(account, found, self._bound(asked.namespace, bound)), is_review=True)
 
-    def _write_options(self, asked: ApiRequest, agent: str, caller: Caller) -> Write:
-        mode = asked.parameters.get("fieldValidation") or decoding.WARN
-        if mode not in (decoding.STRICT, decoding.WARN, decoding.IGNORE):
-            raise bad_request(f"fieldValidation has no value {mode[:40]!r}: it is Strict, Warn or Ignore")
-        dry_run = asked.parameters.get("dryRun", "")
-        if dry_run not in ("", "All"):
-            raise bad_request(f"dryRun has no value {dry_run[:40]!r}: it is All")
+    def _bound(self, namespace: str, reference: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """The object that a token is to live no longer than; only Secrets can be there in a cluster without pods."""
+        if not reference:
+            return None
+        kind, name = reference.get("kind", ""), reference.get("name", "")
+        if (reference.get("apiVersion"), kind) not in (("v1", "Secret"), ("v1", "Pod"), ("v1", "Node")):
+            raise bad_request(f"cannot bind token for serviceaccount to object of type {kind[:100]!r}")
+        found = self._store.get(("", "secrets"), namespace, name) if kind == "Secret" else None
+        if found is None:
+            raise not_found("", f"{kind.lower()}s", name)
+        if reference.get("uid") not in (None, "", found["metadata"]["uid"]):
+            why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record"
+            raise conflict("", f"{kind.lower()}s", name, f"{why} ({found['metadata']['uid']})")
+        return found
+
+    def _write_options(self, asked: ApiRequest, media_type: str, agent: str, caller: Caller) -> Write:
+        _check_options(asked, media_type)
+        mode, dry_run = asked.parameters.get("fieldValidation") or decoding.WARN, asked.parameters.get("dryRun", "")
         return Write(
             manager_name(asked.parameters.get("fieldManager", ""), agent),
             dry_run == "All",
@@ -172,14 +200,67 @@ class Resources:
             asked.flag("force"),
         )
 
-    def _continued(self, token: str) -> tuple[int, tuple[str, str] | None]:
+    def _continued(self, resource: Resource, asked: ApiRequest) -> tuple[int, tuple[str, str] | None]:
+        """The version of the list's beginning and the place after which it goes on.
+
+        A page shows what is there now. Who watches from the list's version afterwards hears of every change since, so
+        that version must still be in the history.
+        """
+        token = asked.parameters.get("continue", "")
         if not token:
             return self._store.version, None
+        if asked.parameters.get("resourceVersion", "") not in ("", "0"):
+            raise bad_request("specifying resource version is not allowed when using continue")
         try:
             version, namespace, name = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-            return int(version), (str(namespace), str(name))
+            begun, after = int(version), (str(namespace), str(name))
         except (binascii.Error, ValueError, TypeError):
             raise expired("The provided continue parameter is not valid: start the list again") from None
+        if self._store.since(begun, resource.key) is None:
+            raise expired("The provided continue parameter is too old to display a consistent list result")
+        return begun, after
+
+    def _check_version(self, resource: Resource, asked: ApiRequest) -> None:
+        """Source: Kubernetes documentation, "Kubernetes API Concepts", semantics for get and list."""
+        wanted, match = asked.number("resourceVersion"), asked.parameters.get("resourceVersionMatch", "")
+        if match and wanted is None:
+            why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+            raise invalid_options("ListOptions", ("FieldValueForbidden", "resourceVersionMatch", why))
+        if match not in ("", "Exact", "NotOlderThan"):
+            why = f'Unsupported value: "{match[:40]}": supported values: "Exact", "NotOlderThan"'
+            raise invalid_options("ListOptions", ("FieldValueNotSupported", "resourceVersionMatch", why))
+        if (wanted or 0) > self._store.version:
+            raise version_too_large(wanted or 0, self._store.version)
+        if match == "Exact" and self._store.since(wanted or 0, resource.key) != []:
+            raise expired(f"The resourceVersion for the provided list is too old: {wanted}")
+
+
+def _check_options(asked: ApiRequest, media_type: str) -> None:
+    """Source: kubernetes ``staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go``."""
+    kinds = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
+    kind, given = kinds.get(asked.verb, "DeleteOptions"), asked.parameters.get
+    supported = {
+        "dryRun": ("All",),
+        "fieldValidation": (decoding.IGNORE, decoding.STRICT, decoding.WARN),
+        "propagationPolicy": ("Background", "Foreground", "Orphan"),
+    }
+    for name, values in supported.items():
+        if given(name) and given(name) not in values:
+            listed = ", ".join(f'"{value}"' for value in values)
+            why = f'Unsupported value: "{asked.parameters[name][:40]}": supported values: {listed}'
+            raise invalid_options(kind, ("FieldValueNotSupported", name, why))
+    manager = given("fieldManager", "")
+    if len(manager) > MAX_MANAGER:
+        why = f"Too long: may not be more than {MAX_MANAGER} bytes"
+        raise invalid_options(kind, ("FieldValueTooLong", "fieldManager", why))
+    if asked.verb == "patch" and media_type == operations.APPLY and not manager:
+        raise invalid_options(
+            kind, ("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
+        )
+    if asked.verb == "patch" and media_type != operations.APPLY and given("force"):
+        raise invalid_options(
+            kind, ("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
+        )
 
 
 def _namespace(resource: Resource, asked: ApiRequest) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rolecall.authenticator.review import looks_like_aws_token, user_info
-from rolecall.lab.kubernetes.authentication import Caller, Review, token_review
+from rolecall.lab.kubernetes.authentication import Caller, Review, authenticated, token_review, user_of
 from rolecall.lab.kubernetes.authorization import Authorization
-from rolecall.lab.kubernetes.kinds import Resource
+from rolecall.lab.kubernetes.kinds import AUTHORIZATION, Resource
 from rolecall.lab.kubernetes.service_account_tokens import DEFAULT_AUDIENCE, ServiceAccountTokens
-from rolecall.lab.kubernetes.status import bad_request
+from rolecall.lab.kubernetes.status import StatusError, bad_request, invalid
 from rolecall.model import KubernetesUser
 from rolecall.rbac.rules import Attributes
 
@@ -37,7 +37,9 @@ class Reviews:
             case "SelfSubjectAccessReview":
                 status = self._access(reviewed_attributes(spec, caller.user), caller)
             case "SelfSubjectRulesReview":
-                status = self._rules(spec.get("namespace", ""), caller)
+                if not spec.get("namespace"):
+                    raise bad_request("no namespace on request")
+                status = self._rules(spec["namespace"], caller)
             case "TokenReview":
                 status = await self._token(spec)
             case _:
@@ -58,10 +60,14 @@ class Reviews:
             {key: tuple(values) for key, values in (spec.get("extra") or {}).items()},
         )
         if not user.username and not user.groups:
-            raise bad_request("at least one of user or group must be specified")
-        wanted = (spec.get("resourceAttributes") or {}).get("namespace", "")
-        if resource.kind == "LocalSubjectAccessReview" and wanted != namespace:
-            raise bad_request("spec.resourceAttributes.namespace must match the namespace of the request")
+            raise _invalid(resource.kind, "spec.user", "at least one of user or group must be specified")
+        if resource.kind == "LocalSubjectAccessReview":
+            if spec.get("nonResourceAttributes"):
+                raise _invalid(resource.kind, "spec.nonResourceAttributes", "disallowed on this kind of request")
+            if (spec.get("resourceAttributes") or {}).get("namespace", "") != namespace:
+                raise _invalid(
+                    resource.kind, "spec.resourceAttributes.namespace", "must match the namespace of the request"
+                )
         return self._access(reviewed_attributes(spec, user), Caller(user))
 
     def _access(self, request: Attributes, caller: Caller) -> dict[str, Any]:
@@ -80,20 +86,28 @@ class Reviews:
 
     async def _token(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         token, audiences = spec.get("token", ""), tuple(spec.get("audiences") or ())
+        if not token:
+            raise bad_request("token is required for TokenReview in authentication")
         if looks_like_aws_token(token):
-            found = await self._review(token_review(token, audiences))
-            return dict(found.get("status") or {"authenticated": False})
-        user = self._tokens.user(token, audiences or (DEFAULT_AUDIENCE,))
+            status = dict((await self._review(token_review(token, audiences))).get("status") or {})
+            if not status.get("authenticated"):
+                return {"authenticated": False, "user": {}, "error": status.get("error", "the token is not valid")}
+            return {**status, "user": user_info(authenticated(user_of(status["user"])))}
+        asked = audiences or (DEFAULT_AUDIENCE,)
+        user = self._tokens.user(token, asked)
         if user is None:
             return {"authenticated": False, "user": {}, "error": "the token is not valid"}
-        return {"authenticated": True, "user": user_info(user), "audiences": list(audiences or (DEFAULT_AUDIENCE,))}
+        # Those that were asked for and the token is for: a reviewer looks for its own name among them.
+        shared = [audience for audience in asked if self._tokens.user(token, (audience,)) is not None]
+        return {"authenticated": True, "user": user_info(authenticated(user)), "audiences": shared}
 
 
 def reviewed_attributes(spec: Mapping[str, Any], user: KubernetesUser) -> Attributes:
-    """What an access review asks about; ``BadRequest`` where it asks about nothing, or about two things."""
+    """What an access review asks about; ``Invalid`` where it asks about nothing, or about two things."""
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if bool(resource) == bool(path):
-        raise bad_request("exactly one of nonResourceAttributes or resourceAttributes must be specified")
+        why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise _invalid("SubjectAccessReview", "spec.resourceAttributes", why)
     if path:
         return Attributes(user, path.get("verb", ""), path=path.get("path", ""))
     assert resource is not None
@@ -108,3 +122,7 @@ def reviewed_attributes(spec: Mapping[str, Any], user: KubernetesUser) -> Attrib
         resource.get("namespace", ""),
         resource.get("name", ""),
     )
+
+
+def _invalid(kind: str, field: str, why: str) -> StatusError:
+    return invalid(AUTHORIZATION, kind, "", [("FieldValueInvalid", field, f"Invalid value: {why}")])

@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rolecall.lab.kubernetes.kinds import Resource
 from rolecall.lab.kubernetes.status import bad_request
 
 Selector = Callable[[Mapping[str, Any]], bool]
 MAX_REQUIREMENTS = 200
-_SET = re.compile(r"\s*(?P<key>[\w./-]+)\s+(?P<op>in|notin)\s+\((?P<values>[^()]*)\)\s*", re.ASCII)
+_SET = re.compile(r"\s*(?P<key>[\w./-]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)\s*", re.ASCII)
+_ORDER = re.compile(r"\s*(?P<key>[\w./-]+)\s*(?P<op>[<>])\s*(?P<value>-?[0-9]{1,18})\s*", re.ASCII)
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _EQUAL = re.compile(r"\s*(?P<key>[\w./-]+)\s*(?P<op>==|!=|=)\s*(?P<value>[\w./-]*)\s*", re.ASCII)
 _EXISTS = re.compile(r"\s*(?P<not>!?)\s*(?P<key>[\w./-]+)\s*", re.ASCII)
 
@@ -52,6 +55,9 @@ def _requirement(part: str) -> Callable[[Mapping[str, str]], bool]:
         if found["op"] == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
+    if found := _ORDER.fullmatch(part):
+        key, limit, sign = found["key"], int(found["value"]), 1 if found["op"] == ">" else -1
+        return lambda labels: bool(_INTEGER.fullmatch(labels.get(key, ""))) and sign * (int(labels[key]) - limit) > 0
     if found := _EXISTS.fullmatch(part):
         key, wanted = found["key"], not found["not"]
         return lambda labels: (key in labels) is wanted
@@ -75,15 +81,14 @@ def _field(part: str) -> tuple[str, bool, str]:
     raise bad_request(f"invalid selector: {part[:100]!r}; can't understand it")
 
 
-def field_selector(text: str, namespaced: bool, kind: str) -> Selector | None:
-    """A test of an object's fields; only those that every kind can be selected by, and a Secret's or event's type."""
+def field_selector(text: str, resource: Resource) -> Selector | None:
+    """A test of an object's fields: name, namespace, and those that the resource names; ``BadRequest`` for others."""
     requirements = field_requirements(text)
     if not requirements:
         return None
-    supported = {"metadata.name", *(["metadata.namespace"] if namespaced else [])}
-    supported |= {"Secret": {"type"}, "Namespace": {"status.phase"}}.get(kind, set())
+    supported = {"metadata.name", *(["metadata.namespace"] if resource.namespaced else []), *resource.selectable}
     for path, _, _ in requirements:
-        if path not in supported and kind in ("ConfigMap", "Secret", "Namespace", "ServiceAccount"):
+        if path not in supported and resource.is_stored:
             raise bad_request(f'field label not supported: "{path[:100]}"')
 
     def selects(found: Mapping[str, Any]) -> bool:

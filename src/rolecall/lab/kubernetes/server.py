@@ -17,12 +17,12 @@ from rolecall.lab.kubernetes import watch
 from rolecall.lab.kubernetes.authentication import Authenticator, Caller, impersonated
 from rolecall.lab.kubernetes.authorization import Authorization, attributes, refusal
 from rolecall.lab.kubernetes.kinds import Kinds, Resource
-from rolecall.lab.kubernetes.negotiation import Form, negotiate
+from rolecall.lab.kubernetes.negotiation import Form, negotiate, wants_yaml
 from rolecall.lab.kubernetes.paths import Paths
 from rolecall.lab.kubernetes.requests import ApiRequest, parse_request
 from rolecall.lab.kubernetes.resources import Answer, Resources
 from rolecall.lab.kubernetes.selectors import field_selector, label_selector
-from rolecall.lab.kubernetes.status import StatusError, method_not_allowed, no_such_path, too_large
+from rolecall.lab.kubernetes.status import StatusError, invalid_options, method_not_allowed, no_such_path, too_large
 from rolecall.lab.kubernetes.store import ObjectStore
 from rolecall.lab.kubernetes.tables import table
 
@@ -75,6 +75,8 @@ class KubernetesApi:
             response = status_response(StatusError(429, "TooManyRequests", error.what))
         except StsUnavailableError as error:
             response = status_response(StatusError(503, "ServiceUnavailable", error.what))
+        if isinstance(response, Response) and wants_yaml(request.headers.get("Accept", "")):
+            response = _as_yaml(response)
         if request.method != "GET" or response.status in (401, 403):
             who = caller.user.username if caller else "nobody"
             path = request.raw_path.partition("?")[0]
@@ -138,13 +140,14 @@ class KubernetesApi:
 
     async def _watch(self, request: BaseRequest, resource: Resource, asked: ApiRequest, form: Form) -> StreamResponse:
         labels = label_selector(asked.parameters.get("labelSelector", ""))
-        fields = field_selector(asked.parameters.get("fieldSelector", ""), resource.namespaced, resource.kind)
+        fields = field_selector(asked.parameters.get("fieldSelector", ""), resource)
 
         def selects(found: Mapping[str, Any]) -> bool:
             return (labels is None or labels(found)) and (fields is None or fields(found))
 
         watched = watch.Watched(resource, asked.namespace, selects)
         changes = watch.events(self._store, watched, asked, lambda found: self._shown(found, resource, asked, form))
+        _check_list_options(asked)
         asked.number("timeoutSeconds")
         asked.number("resourceVersion")
         response = StreamResponse(headers={"Content-Type": "application/json"})
@@ -176,6 +179,19 @@ def status_response(error: StatusError) -> Response:
     return json_response(error.to_status(), error.code)
 
 
+def _as_yaml(response: Response) -> Response:
+    import yaml
+
+    if response.content_type != "application/json" or not isinstance(response.body, bytes):
+        return response
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(json.loads(response.body), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    headers = [(name, value) for name, value in response.headers.items() if name == "Warning"]
+    return Response(
+        body=text.encode(), status=response.status, headers=[*headers, ("Content-Type", "application/yaml")]
+    )
+
+
 def error_page(status: int, what: str) -> Response:
     """A refusal of HTTP itself, as a ``Status``."""
     reasons = {400: "BadRequest", 408: "Timeout", 413: "RequestEntityTooLarge", 500: "InternalError"}
@@ -186,13 +202,19 @@ def _partial(found: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": found["metadata"]}
 
 
+def _check_list_options(asked: ApiRequest) -> None:
+    if asked.flag("sendInitialEvents") and asked.parameters.get("resourceVersionMatch") != "NotOlderThan":
+        why = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise invalid_options("ListOptions", ("FieldValueForbidden", "resourceVersionMatch", why))
+
+
 def _check_verb(resource: Resource, asked: ApiRequest) -> None:
     if asked.subresource:
         if asked.subresource not in resource.subresources:
             raise no_such_path()
         return
     if asked.verb not in resource.verbs:
-        if asked.verb in _PLURAL_OF_WRITES and "list" in resource.verbs:
+        if asked.verb in _PLURAL_OF_WRITES and "list" in resource.verbs and not resource.is_stored:
             why = f"{resource.plural} cannot be written: a cluster of the lab runs no workloads"
             raise StatusError(405, "MethodNotAllowed", why, {"group": resource.group, "kind": resource.plural})
         raise method_not_allowed(resource.group, resource.plural, asked.verb)

@@ -26,7 +26,7 @@ from rolecall.model import KubernetesUser
 # What EKS's API server expects, and what IAM roles for service accounts are made for.
 DEFAULT_AUDIENCE = "https://kubernetes.default.svc"
 MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 600, 86_400, 3_600
-_ACCOUNTS = ("", "serviceaccounts")
+_ACCOUNTS, _SECRETS = ("", "serviceaccounts"), ("", "secrets")
 
 
 class ServiceAccountKey:
@@ -94,8 +94,10 @@ class ServiceAccountTokens:
         """The JSON Web Key Set that verifies these tokens."""
         return self._key.jwks()
 
-    def issue(self, account: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer a ``TokenRequest`` for a service account."""
+    def issue(
+        self, account: Mapping[str, Any], request: Mapping[str, Any], bound: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Answer a ``TokenRequest`` for a service account. ``bound``: the Secret that the token ends with."""
         spec = request.get("spec") or {}
         seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
         name, namespace = account["metadata"]["name"], account["metadata"]["namespace"]
@@ -115,7 +117,8 @@ class ServiceAccountTokens:
             "iss": self.issuer,
             "kubernetes.io": {
                 "namespace": namespace,
-                "serviceaccount": {"name": name, "uid": account["metadata"]["uid"]},
+                "serviceaccount": _reference(account),
+                **({"secret": _reference(bound)} if bound else {}),
             },
             "sub": f"system:serviceaccount:{namespace}:{name}",
         }
@@ -124,7 +127,11 @@ class ServiceAccountTokens:
             "kind": "TokenRequest",
             "apiVersion": "authentication.k8s.io/v1",
             "metadata": {"name": name, "namespace": namespace, "creationTimestamp": None},
-            "spec": {"audiences": audiences, "expirationSeconds": ends - now, "boundObjectRef": None},
+            "spec": {
+                "audiences": audiences,
+                "expirationSeconds": ends - now,
+                "boundObjectRef": {"kind": "Secret", "apiVersion": "v1", **_reference(bound)} if bound else None,
+            },
             "status": {"token": self._key.sign(claims), "expirationTimestamp": moment},
         }
 
@@ -140,14 +147,23 @@ class ServiceAccountTokens:
             return None
         if not set(audiences) & set(claims.get("aud") or ()):
             return None
-        found = self._store.get(_ACCOUNTS, namespace, account.get("name", ""))
-        if found is None or found["metadata"]["uid"] != account.get("uid"):
+        if not self._is_there(_ACCOUNTS, namespace, account):
+            return None
+        if "secret" in own and not self._is_there(_SECRETS, namespace, own["secret"]):
             return None
         return KubernetesUser(
             f"system:serviceaccount:{namespace}:{account['name']}",
             account["uid"],
             ("system:serviceaccounts", f"system:serviceaccounts:{namespace}"),
         )
+
+    def _is_there(self, key: tuple[str, str], namespace: str, reference: Mapping[str, str]) -> bool:
+        found = self._store.get(key, namespace, reference.get("name", ""))
+        return found is not None and bool(found["metadata"]["uid"] == reference.get("uid"))
+
+
+def _reference(found: Mapping[str, Any]) -> dict[str, str]:
+    return {"name": found["metadata"]["name"], "uid": found["metadata"]["uid"]}
 
 
 def _load_or_make(path: Path) -> ec.EllipticCurvePrivateKey:

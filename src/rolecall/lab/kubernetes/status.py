@@ -30,7 +30,7 @@ class StatusError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
+            **({"reason": self.reason} if self.reason else {}),
             "code": self.code,
         }
         if self.details:
@@ -78,6 +78,11 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[tuple[str, str, s
     return StatusError(422, "Invalid", f'{_qualified(group, kind)} "{name}" is invalid: {listed}', details)
 
 
+def invalid_options(kind: str, cause: tuple[str, str, str]) -> StatusError:
+    """Parameters of a request that cannot be; ``kind`` such as ``PatchOptions``."""
+    return invalid("meta.k8s.io", kind, "", [cause])
+
+
 def bad_request(message: str) -> StatusError:
     return StatusError(400, "BadRequest", message)
 
@@ -98,6 +103,13 @@ def method_not_allowed(group: str, resource: str, verb: str) -> StatusError:
 
 def expired(message: str) -> StatusError:
     return StatusError(410, "Expired", message)
+
+
+def version_too_large(asked: int, current: int) -> StatusError:
+    """A version that the cluster has not come to yet; a real server waits a moment for it and gives up."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    details = {"causes": [cause], "retryAfterSeconds": 1}
+    return StatusError(504, "Timeout", f"Too large resource version: {asked}, current: {current}", details)
 
 
 def unsupported_media_type(media_type: str, accepted: str) -> StatusError:

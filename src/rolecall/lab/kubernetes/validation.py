@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rolecall.lab.kubernetes.kinds import RBAC, Resource
@@ -17,6 +17,13 @@ from rolecall.lab.kubernetes.status import StatusError, invalid
 Cause = tuple[str, str, str]
 MAX_DATA = 1_048_576
 MAX_ANNOTATIONS = 262_144
+# Kubernetes documentation, "Secrets", types of Secret: what each must hold.
+_SECRET_KEYS: Mapping[str, tuple[str, ...]] = {
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+}
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
 _DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+", re.ASCII)
@@ -34,7 +41,8 @@ _LABEL_TEXT = (
 
 def validate(resource: Resource, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
     """:class:`StatusError` ``Invalid`` with every cause."""
-    causes = [*_metadata(resource, new["metadata"]), *_kind(resource, new, old)]
+    before = old["metadata"] if old is not None else {}
+    causes = [*_metadata(resource, new["metadata"], before), *_kind(resource, new, old)]
     if causes:
         raise refusal(resource, new, causes)
 
@@ -51,7 +59,7 @@ def is_label(text: str) -> bool:
     return len(text) <= 63 and _LABEL.fullmatch(text) is not None
 
 
-def _metadata(resource: Resource, metadata: Mapping[str, Any]) -> Iterator[Cause]:
+def _metadata(resource: Resource, metadata: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[Cause]:
     name = metadata.get("name", "")
     if not name:
         yield "FieldValueRequired", "metadata.name", "Required value: name or generateName is required"
@@ -68,12 +76,38 @@ def _metadata(resource: Resource, metadata: Mapping[str, Any]) -> Iterator[Cause
     elif not is_subdomain(name):
         yield "FieldValueInvalid", "metadata.name", f'Invalid value: "{name[:253]}": {_SUBDOMAIN_TEXT}'
     yield from _labels(metadata.get("labels") or {})
+    yield from _finalizers(metadata, before)
+    yield from _owners(metadata.get("ownerReferences") or ())
     annotations = metadata.get("annotations") or {}
     for key in annotations:
         if not _is_qualified(key.lower()):
             yield "FieldValueInvalid", "metadata.annotations", f'Invalid value: "{key[:253]}": not a qualified name'
     if sum(len(key) + len(value) for key, value in annotations.items()) > MAX_ANNOTATIONS:
         yield "FieldValueTooLong", "metadata.annotations", f"Too long: may not be more than {MAX_ANNOTATIONS} bytes"
+
+
+def _finalizers(metadata: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[Cause]:
+    finalizers = metadata.get("finalizers") or ()
+    for one in finalizers:
+        if not _is_qualified(one):
+            yield "FieldValueInvalid", "metadata.finalizers", f'Invalid value: "{one[:253]}": not a qualified name'
+    if before.get("deletionTimestamp") and set(finalizers) - set(before.get("finalizers") or ()):
+        why = "Forbidden: no new finalizers can be added if the object is being deleted"
+        yield "FieldValueForbidden", "metadata.finalizers", why
+
+
+def _owners(owners: Sequence[Mapping[str, Any]]) -> Iterator[Cause]:
+    for index, owner in enumerate(owners):
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                yield (
+                    "FieldValueInvalid",
+                    f"metadata.ownerReferences[{index}].{field}",
+                    f'Invalid value: "": {field} must not be empty',
+                )
+    if sum(1 for owner in owners if owner.get("controller")) > 1:
+        why = "Invalid value: only one reference can have Controller set to true"
+        yield "FieldValueInvalid", "metadata.ownerReferences", why
 
 
 def _labels(labels: Mapping[str, str]) -> Iterator[Cause]:
@@ -102,13 +136,21 @@ def _kind(resource: Resource, new: Mapping[str, Any], old: Mapping[str, Any] | N
     match resource.kind:
         case "ConfigMap":
             yield from _data(new, old, ("data", "binaryData"))
+            yield from _base64_values(new.get("binaryData") or {}, "binaryData")
+            for key in set(new.get("data") or ()) & set(new.get("binaryData") or ()):
+                yield (
+                    "FieldValueInvalid",
+                    f"data[{key}]",
+                    f'Invalid value: "{key}": duplicate of key present in binaryData',
+                )
         case "Secret":
             yield from _data(new, old, ("data",))
             if old is not None and new.get("type") != old.get("type"):
                 yield "FieldValueInvalid", "type", f'Invalid value: "{new.get("type")}": field is immutable'
-            for key, value in (new.get("data") or {}).items():
-                if not _is_base64(value):
-                    yield "FieldValueInvalid", f"data[{key}]", "Invalid value: not base64"
+            yield from _base64_values(new.get("data") or {}, "data")
+            for key in _SECRET_KEYS.get(new.get("type", ""), ()):
+                if key not in (new.get("data") or {}):
+                    yield "FieldValueRequired", f"data[{key}]", "Required value"
         case "Role" | "ClusterRole":
             for index, rule in enumerate(new.get("rules") or ()):
                 yield from _rule(rule, f"rules[{index}]", resource.kind)
@@ -138,6 +180,12 @@ def _data(new: Mapping[str, Any], old: Mapping[str, Any] | None, fields: tuple[s
         for field in fields:
             if (new.get(field) or {}) != (old.get(field) or {}):
                 yield "FieldValueForbidden", field, "Forbidden: field is immutable when `immutable` is set"
+
+
+def _base64_values(values: Mapping[str, str], field: str) -> Iterator[Cause]:
+    for key, value in values.items():
+        if not _is_base64(value):
+            yield "FieldValueInvalid", f"{field}[{key}]", "Invalid value: not base64"
 
 
 def _is_base64(value: str) -> bool:
