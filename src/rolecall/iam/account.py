@@ -104,13 +104,25 @@ class Account:
 
     def policies(self, who: IamUser | IamRole) -> PolicySet:
         """Every policy on the side of a user or role that the account knows."""
-        whose = f"{'user' if isinstance(who, IamUser) else 'role'} {who.name}"
-        identity = [*self._identity(who.inline, who.attached, whose)]
+        identity = tuple(document(text, PolicyKind.IDENTITY, name) for name, text in self.identity_texts(who))
+        return PolicySet(identity, self.boundary(who))
+
+    def identity_texts(self, who: IamUser | IamRole) -> Iterator[tuple[str, str]]:
+        """Name and text of each policy that gives a user or role its permissions, its groups' policies included."""
+        whose = _whose(who)
+        yield from self._texts(who.inline, who.attached, whose)
         if isinstance(who, IamUser):
             for name in who.groups:
                 if group := self.groups.get(name):
-                    identity += self._identity(group.inline, group.attached, f"group {name}")
-        return PolicySet(tuple(identity), self._boundary(who.boundary, whose))
+                    yield from self._texts(group.inline, group.attached, f"group {name}")
+
+    def boundary(self, who: IamUser | IamRole) -> PolicyDocument | None:
+        """The permissions boundary of a user or role; one that cannot be read grants nothing, rather than be none."""
+        if not who.boundary:
+            return None
+        name = f"permissions boundary of {_whose(who)}"
+        text = self.managed.get(who.boundary)
+        return document(text, PolicyKind.BOUNDARY, name) if text else PolicyDocument(PolicyKind.BOUNDARY, (), name=name)
 
     def trusted(self, role: IamRole) -> TrustedRole:
         """A role as the rules of AssumeRole need it."""
@@ -123,20 +135,16 @@ class Account:
             role.tags,
         )
 
-    def _identity(self, inline: Mapping[str, str], attached: tuple[str, ...], whose: str) -> Iterator[PolicyDocument]:
+    def _texts(self, inline: Mapping[str, str], attached: tuple[str, ...], whose: str) -> Iterator[tuple[str, str]]:
         for name, text in inline.items():
-            yield document(text, PolicyKind.IDENTITY, f"inline policy {name} of {whose}")
+            yield f"inline policy {name} of {whose}", text
         for arn in attached:
             if arn in self.managed:
-                yield document(self.managed[arn], PolicyKind.IDENTITY, f"policy {arn} of {whose}")
+                yield f"policy {arn} of {whose}", self.managed[arn]
 
-    def _boundary(self, arn: str, whose: str) -> PolicyDocument | None:
-        if not arn:
-            return None
-        name = f"permissions boundary of {whose}"
-        text = self.managed.get(arn)
-        # A boundary that is set but cannot be read grants nothing, rather than being no boundary at all.
-        return document(text, PolicyKind.BOUNDARY, name) if text else PolicyDocument(PolicyKind.BOUNDARY, (), name=name)
+
+def _whose(who: IamUser | IamRole) -> str:
+    return f"{'user' if isinstance(who, IamUser) else 'role'} {who.name}"
 
 
 @lru_cache(maxsize=65_536)

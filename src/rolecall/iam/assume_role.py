@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from rolecall.arn import PrincipalKind
+from rolecall.iam.compiled import CompiledPolicies
 from rolecall.iam.documents import PolicyDocument, PolicyKind
 from rolecall.iam.evaluate import Effect, PolicySet, evaluate
 from rolecall.iam.principals import NO_TAGS, Principal, Session
@@ -25,6 +26,7 @@ DEFAULT_DURATION = 3_600
 CHAINED_LIMIT = 3_600
 MAX_TAGS = 50
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
+_NO_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class AssumeRoleRequest:
     :param duration_seconds: ``None`` means one hour, or the role's own maximum where that is shorter.
     :param policies: an inline session policy as JSON text, or none.
     :param mfa_verified_at: when a valid code of the caller's MFA device came with this request, else ``None``.
+    :param other_keys: condition keys that neither the caller nor the members above set, such as ``aws:SourceVpce`` or
+        ``aws:PrincipalOrgID``; lower-case.
     """
 
     role_arn: str
@@ -50,6 +54,7 @@ class AssumeRoleRequest:
     source_ip: str = ""
     user_agent: str = ""
     region: str = ""
+    other_keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ def decide_assume_role(
         return AssumeRoleDecision(None, (Reason("root-cannot-assume", text),), "AccessDenied", text)
     if role is None:
         return _denied("sts:AssumeRole", request, principal, (Reason("no-such-role", "there is no such role"),))
-    context = _context(request, principal, role)
+    context = assume_role_context(request, principal, role)
     policies = replace(caller_policies, rcps=role_rcps, resource=role.trust, resource_principal_ids=role.principal_ids)
     reasons: list[Reason] = []
     for action in _needed(request, principal):
@@ -134,6 +139,23 @@ def decide_assume_role(
     if refused is not None:
         return refused
     return AssumeRoleDecision(_session(request, principal, role), tuple(reasons))
+
+
+def may_assume_role(
+    request: AssumeRoleRequest, principal: Principal, role: TrustedRole, compiled: CompiledPolicies
+) -> bool:
+    """Whether :func:`decide_assume_role` would allow it, fast and without the reasons.
+
+    :param compiled: of the caller's policies with the role's trust policy as their resource part; kept by whoever asks
+        many times (:func:`rolecall.iam.compiled.compile_policies`).
+    """
+    if principal.kind is PrincipalKind.ROOT:
+        return False
+    context = assume_role_context(request, principal, role)
+    return _invalid(request, principal, role) is None and all(
+        compiled.decide(AuthorizationRequest(principal, action, role.arn, role.account, context)) is Effect.ALLOW
+        for action in _needed(request, principal)
+    )
 
 
 def decide_web_identity(request: AssumeRoleRequest, token: WebIdentity, role: TrustedRole | None) -> AssumeRoleDecision:
@@ -189,7 +211,10 @@ def _needed(request: AssumeRoleRequest, principal: Principal) -> list[str]:
     return needed
 
 
-def _context(request: AssumeRoleRequest, principal: Principal, role: TrustedRole) -> dict[str, tuple[str, ...]]:
+def assume_role_context(
+    request: AssumeRoleRequest, principal: Principal, role: TrustedRole
+) -> dict[str, tuple[str, ...]]:
+    """The condition keys of a call of AssumeRole, lower-case, with their values."""
     keys: dict[str, tuple[str, ...]] = {
         "sts:rolesessionname": (request.session_name,),
         "aws:resourceaccount": (role.account,),
@@ -224,6 +249,7 @@ def _context(request: AssumeRoleRequest, principal: Principal, role: TrustedRole
     if request.mfa_verified_at is not None:
         context["aws:multifactorauthpresent"] = ("true",)
         context["aws:multifactorauthage"] = (str(int((request.now - request.mfa_verified_at).total_seconds())),)
+    context.update(request.other_keys)
     return context
 
 
