@@ -1,0 +1,132 @@
+"""A role's trust policy from who may assume it, and back.
+
+Keys and operators: IAM user guide, "AWS global condition context keys", "Available keys for AWS STS", "Configuring
+MFA-protected API access" (``aws:MultiFactorAuthAge``), "Monitor and control actions taken with assumed roles".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from rolecall.manifest.common import NOBODY, same_grants
+from rolecall.manifest.schema import Conditions, parse_moment, write_moment
+
+VERSION = "2012-10-17"
+USERNAME = "${aws:username}"
+NO_CONDITIONS = Conditions.model_validate({})
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """One principal of a trust policy, and until when."""
+
+    arn: str
+    until: datetime | None = None
+
+
+def trust_policy(members: Iterable[Trusted], conditions: Conditions, now: datetime) -> dict[str, Any]:
+    """The document that lets in exactly ``members`` under ``conditions``; those whose time is over are left out.
+
+    One statement for everybody who has no end, one for each moment at which somebody's membership ends, so that IAM
+    ends it by itself. A role without members trusts nobody, by a Deny, because a trust policy needs a statement.
+    """
+    ends: dict[str, datetime | None] = {}
+    for member in members:
+        if member.until is not None and member.until <= now:
+            continue
+        known = ends.get(member.arn, member.until)
+        ends[member.arn] = None if known is None or member.until is None else max(known, member.until)
+    groups: dict[datetime | None, list[str]] = {}
+    for arn, until in ends.items():
+        groups.setdefault(until, []).append(arn)
+    ordered = sorted(groups.items(), key=lambda item: (item[0] is not None, item[0] or now))
+    statements = [_statement(arns, until, conditions) for until, arns in ordered]
+    return {"Version": VERSION, "Statement": statements or [dict(NOBODY)]}
+
+
+def _statement(arns: list[str], until: datetime | None, conditions: Conditions) -> dict[str, Any]:
+    statement: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"AWS": scalar_or_list(arns)},
+        "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"] if conditions.source_identity else "sts:AssumeRole",
+    }
+    condition = _condition(conditions, until)
+    return statement | ({"Condition": condition} if condition else {})
+
+
+def _condition(conditions: Conditions, until: datetime | None) -> dict[str, dict[str, Any]]:
+    equals = {
+        "sts:RoleSessionName": USERNAME if conditions.session_name else None,
+        "sts:SourceIdentity": USERNAME if conditions.source_identity else None,
+        "sts:ExternalId": conditions.external_id,
+    }
+    age = conditions.mfa_max_age
+    blocks: dict[str, dict[str, Any]] = {
+        "Bool": {"aws:MultiFactorAuthPresent": "true" if conditions.mfa else None},
+        "NumericLessThanEquals": {"aws:MultiFactorAuthAge": str(age) if age is not None else None},
+        "StringEquals": equals,
+        "IpAddress": {"aws:SourceIp": scalar_or_list(conditions.source_ip) if conditions.source_ip else None},
+        "DateLessThan": {"aws:CurrentTime": write_moment(until) if until else None},
+    }
+    found = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in blocks.items()}
+    return {name: keys for name, keys in found.items() if keys}
+
+
+def scalar_or_list(values: Sequence[str]) -> str | list[str]:
+    """One value alone or several as a list, as AWS itself writes policies."""
+    return values[0] if len(values) == 1 else list(values)
+
+
+def read_trust(document: Mapping[str, Any], now: datetime) -> tuple[list[Trusted], Conditions] | None:
+    """The members and conditions that :func:`trust_policy` writes this document from; ``None`` where it does not."""
+    statements = document.get("Statement") or []
+    members: list[Trusted] = []
+    found: Conditions | None = None
+    for statement in [statements] if isinstance(statements, Mapping) else statements:
+        if statement.get("Effect") != "Allow":
+            continue
+        read = _read_conditions(statement.get("Condition") or {}, statement.get("Action"))
+        if read is None or (found is not None and read[0] != found):
+            return None
+        found, until = read
+        principals = statement.get("Principal")
+        named = principals.get("AWS") if isinstance(principals, Mapping) else None
+        members += [Trusted(arn, until) for arn in ([named] if isinstance(named, str) else named or ())]
+    conditions = found or NO_CONDITIONS
+    # Whatever was not understood shows as a difference; then the document itself is kept.
+    if not same_grants(trust_policy(members, conditions, now), document) or _named(document):
+        return None
+    return members, conditions
+
+
+def _named(document: Mapping[str, Any]) -> bool:
+    statements = document.get("Statement") or []
+    listed = [statements] if isinstance(statements, Mapping) else statements
+    return "Id" in document or any("Sid" in statement for statement in listed)
+
+
+def _read_conditions(condition: Mapping[str, Any], action: Any) -> tuple[Conditions, datetime | None] | None:
+    keys = {key: value for block in condition.values() for key, value in block.items()}
+    addresses = keys.get("aws:SourceIp")
+    raw = {
+        "mfa": "aws:MultiFactorAuthPresent" in keys,
+        "mfaMaxAge": _whole(keys.get("aws:MultiFactorAuthAge")),
+        "sessionName": "username" if "sts:RoleSessionName" in keys else None,
+        "sourceIdentity": "username" if not isinstance(action, str) else None,
+        "externalId": keys.get("sts:ExternalId"),
+        "sourceIp": [addresses] if isinstance(addresses, str) else addresses,
+    }
+    end = keys.get("aws:CurrentTime")
+    try:
+        return Conditions.model_validate(raw), parse_moment(end) if end is not None else None
+    except (ValidationError, ValueError):
+        return None
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10 else None
