@@ -35,11 +35,13 @@ class Problem:
 
     :param section: ``mapRoles``, ``mapUsers`` or ``mapAccounts``.
     :param line: counted from 1 within the section's text.
+    :param code: which kind of problem, stable, for programs.
     """
 
     section: str
     line: int
     text: str
+    code: str = ""
 
     def __str__(self) -> str:
         return f"{self.section} line {self.line}: {self.text}"
@@ -96,7 +98,9 @@ def parse_aws_auth(data: Mapping[str, str]) -> AwsAuth:
     for entry in entries:
         key = entry.arn.lower()
         if key and (shadowed := found[entry.section].get(key)):
-            problems.append(Problem(entry.section, shadowed.line, f"never used: line {entry.line} maps the same ARN"))
+            problems.append(
+                Problem(entry.section, shadowed.line, f"never used: line {entry.line} maps the same ARN", "shadowed")
+            )
         found[entry.section][key] = entry
         problems += _doubts(entry)
     for entries_of in found.values():
@@ -113,7 +117,7 @@ def _section(text: str, section: str, problems: list[Problem]) -> Iterator[Any]:
     if text.strip() in ("", "``", '""'):
         return
     if len(text) > MAX_SECTION:
-        problems.append(Problem(section, 1, "the text is longer than a cluster can hold"))
+        problems.append(Problem(section, 1, "the text is longer than a cluster can hold", "too-long"))
         return
     try:
         loader = _Loader(text)
@@ -121,12 +125,14 @@ def _section(text: str, section: str, problems: list[Problem]) -> Iterator[Any]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        problems.append(Problem(section, line, "not YAML, so the whole section is lost"))
+        problems.append(Problem(section, line, "not YAML, so the whole section is lost", "not-yaml"))
         return
     if node is None or node.tag == _NULL:
         return
     if not isinstance(node, yaml.SequenceNode):
-        problems.append(Problem(section, node.start_mark.line + 1, "not a list, so the whole section is lost"))
+        problems.append(
+            Problem(section, node.start_mark.line + 1, "not a list, so the whole section is lost", "not-a-list")
+        )
         return
     for item in node.value:
         if isinstance(item, yaml.MappingNode):
@@ -138,7 +144,7 @@ def _entries(text: str, section: str, arn_key: str, problems: list[Problem]) -> 
     for node in _section(text, section, problems):
         line = node.start_mark.line + 1
         if not isinstance(node, yaml.MappingNode):
-            problems.append(Problem(section, line, "the entry is not a mapping, so it is lost"))
+            problems.append(Problem(section, line, "the entry is not a mapping, so it is lost", "not-a-mapping"))
             continue
         # On its way through JSON the keys are sorted, so of two spellings of a key the last in that order wins; of one
         # spelling given twice it is the last in the text.
@@ -159,7 +165,9 @@ def _text(node: Any, section: str, key: str, problems: list[Problem]) -> str:
     if isinstance(node, yaml.ScalarNode) and _is_text(node):
         return str(node.value)
     problems.append(
-        Problem(section, node.start_mark.line + 1, f"{key} is not a string, so it counts as empty: quote it")
+        Problem(
+            section, node.start_mark.line + 1, f"{key} is not a string, so it counts as empty: quote it", "not-a-string"
+        )
     )
     return ""
 
@@ -176,7 +184,11 @@ def _groups(node: Any, section: str, problems: list[Problem]) -> Iterator[str]:
         return
     if not isinstance(node, yaml.SequenceNode):
         line = node.start_mark.line + 1
-        problems.append(Problem(section, line, "groups is not a list, so the entry has no groups: write - in front"))
+        problems.append(
+            Problem(
+                section, line, "groups is not a list, so the entry has no groups: write - in front", "groups-not-a-list"
+            )
+        )
         return
     for item in node.value:
         # Go keeps the place of an element that it cannot decode, with an empty text.
@@ -189,27 +201,29 @@ def _accounts(text: str, problems: list[Problem]) -> Iterator[str]:
             # Decoded by yaml.v2 itself, which keeps the digits of a number as they are written.
             yield node.value
         else:
-            problems.append(Problem("mapAccounts", node.start_mark.line + 1, "not an account id, so it is lost"))
+            problems.append(
+                Problem("mapAccounts", node.start_mark.line + 1, "not an account id, so it is lost", "not-an-account")
+            )
 
 
 def _doubts(entry: AwsAuthEntry) -> Iterator[Problem]:
-    def problem(text: str) -> Problem:
-        return Problem(entry.section, entry.line, text)
+    def problem(text: str, code: str) -> Problem:
+        return Problem(entry.section, entry.line, text, code)
 
     if not entry.arn:
-        yield problem("the entry has no ARN, so it matches nobody")
+        yield problem("the entry has no ARN, so it matches nobody", "no-arn")
         return
     wanted = PrincipalKind.ROLE if entry.section == "mapRoles" else PrincipalKind.USER
     try:
         found = PrincipalArn.parse(entry.arn)
     except InvalidArnError:
-        yield problem(f"{entry.arn!r} names no principal, so it matches nobody")
+        yield problem(f"{entry.arn!r} names no principal, so it matches nobody", "no-principal")
         return
     if found.kind is PrincipalKind.ASSUMED_ROLE:
-        yield problem("a session's ARN never matches: give the role's, without its path")
+        yield problem("a session's ARN never matches: give the role's, without its path", "session-arn")
     elif found.kind is PrincipalKind.ROLE and found.path != "/":
-        yield problem("a role ARN with a path never matches: leave the path out")
+        yield problem("a role ARN with a path never matches: leave the path out", "path")
     elif found.kind is not wanted and found.kind is not PrincipalKind.ROOT:
-        yield problem(f"this is the ARN of a {found.kind.value}")
+        yield problem(f"this is the ARN of a {found.kind.value}", "wrong-kind")
     if not entry.username:
-        yield problem("the entry has no username")
+        yield problem("the entry has no username", "no-username")

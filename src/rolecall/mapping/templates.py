@@ -10,7 +10,10 @@ import re
 from rolecall.errors import RolecallError
 from rolecall.model import Identity
 
-_PLACEHOLDER = re.compile(r"\{\{(AccountID|SessionName|SessionNameRaw|AccessKeyID|EC2PrivateDNSName)\}\}")
+_NAMES = ("AccountID", "SessionName", "SessionNameRaw", "AccessKeyID", "EC2PrivateDNSName")
+# Each as it is written in a template.
+PLACEHOLDERS = tuple(f"{{{{{name}}}}}" for name in _NAMES)
+_PLACEHOLDER = re.compile(rf"\{{\{{({'|'.join(_NAMES)})\}}\}}")
 _INSTANCE_ID = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})", re.ASCII)
 
 
