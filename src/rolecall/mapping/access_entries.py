@@ -19,7 +19,7 @@ MAX_USERNAME = 63 * 4
 _RESERVED_USERNAMES = ("system:", "eks:", "aws:", "amazon:", "iam:")
 _PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 _ALLOWED_PLACEHOLDERS = ("{{SessionName}}", "{{SessionNameRaw}}")
-_POLICY = re.compile(r"arn:[a-z-]+:eks::aws:cluster-access-policy/([A-Za-z0-9]{1,100})", re.ASCII)
+_POLICY = re.compile(r"arn:([a-z-]+):eks::aws:cluster-access-policy/([A-Za-z0-9]{1,100})", re.ASCII)
 
 
 class EntryType(StrEnum):
@@ -152,12 +152,18 @@ def check_groups(groups: Sequence[str], entry_type: EntryType) -> None:
             raise EntryError(f"The kubernetes group name {group} is invalid")
 
 
-def check_policy(policy: AssociatedPolicy, entry_type: EntryType, known: frozenset[str]) -> None:
-    """:class:`EntryError` where EKS refuses to associate a policy. ``known``: names of the access policies."""
+def check_policy(
+    policy: AssociatedPolicy, entry_type: EntryType, known: frozenset[str], partition: str | None = None
+) -> None:
+    """:class:`EntryError` where EKS refuses to associate a policy.
+
+    :param known: names of the access policies.
+    :param partition: the cluster's, which the policy has to be of; ``None`` where it is not known.
+    """
     if entry_type is not EntryType.STANDARD and entry_type is not EntryType.EC2:
         raise EntryError(f"Access policies cannot be associated with access entries of type {entry_type}.")
     found = _POLICY.fullmatch(policy.policy_arn)
-    if not found or found[1] not in known:
+    if not found or found[2] not in known or partition not in (None, found[1]):
         raise EntryError("The specified policyArn is invalid: the policy does not exist.")
     if policy.scope is ScopeType.NAMESPACE and not policy.namespaces:
         raise EntryError("Namespaces must be specified when the access scope type is namespace.")

@@ -9,6 +9,8 @@ from typing import Any
 from rolecall.arn import PrincipalKind
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Permission, Result, action
 from rolecall.lab.aws_endpoint.eks import records
+from rolecall.lab.aws_endpoint.eks.context import cluster_arn, cluster_tags, resource_tags
+from rolecall.lab.aws_endpoint.eks.tags import put_tags
 from rolecall.lab.aws_endpoint.iam import directory
 from rolecall.lab.aws_endpoint.moments import from_text, to_text
 from rolecall.mapping.access_entries import (
@@ -26,25 +28,37 @@ from rolecall.mapping.resolve import AuthenticationMode
 _PASSED = (EntryType.EC2_LINUX, EntryType.EC2_WINDOWS, EntryType.EC2)
 
 
-def cluster_resource(call: Call, params: Params) -> str:
-    return f"arn:{call.partition}:eks:{call.region}:{call.account}:cluster/{params['clusterName']}"
-
-
 def entry_resource(call: Call, params: Params) -> str:
     """The ARN of an entry; where there is none, what it could be."""
-    cluster, principal = records.find(call, params["clusterName"]), params["principalArn"]
-    row = find(call, cluster, principal) if cluster is not None else None
+    row = _named(call, params)
     if row is not None:
         return str(row["arn"])
     return f"arn:{call.partition}:eks:{call.region}:{call.account}:access-entry/{params['clusterName']}/*"
 
 
-def _context(call: Call, params: Params) -> Context:
-    keys: dict[str, tuple[str, ...]] = {
-        f"aws:requesttag/{key.lower()}": (value,) for key, value in (params.get("tags") or {}).items()
-    }
-    if params.get("principalArn"):
-        keys["eks:principalarn"] = (params["principalArn"],)
+def _named(call: Call, params: Params) -> Row | None:
+    cluster = records.find(call, params["clusterName"])
+    return find(call, cluster, params["principalArn"]) if cluster is not None else None
+
+
+def entry_context(call: Call, params: Params) -> Context:
+    """``eks:PrincipalArn`` and the tags of an entry."""
+    row = _named(call, params)
+    tags = resource_tags(call, row["arn"]) if row is not None else {}
+    return {**tags, "eks:principalarn": (params["principalArn"],)}
+
+
+def _new_context(call: Call, params: Params) -> Context:
+    return {**cluster_tags(call, params), **_asked(params)}
+
+
+def _changed_context(call: Call, params: Params) -> Context:
+    return {**entry_context(call, params), **_asked(params)}
+
+
+def _asked(params: Params) -> Context:
+    """The condition keys for what a request wants an entry to be."""
+    keys: dict[str, tuple[str, ...]] = {"eks:principalarn": (params["principalArn"],)}
     if params.get("username"):
         keys["eks:username"] = (params["username"],)
     if params.get("kubernetesGroups"):
@@ -156,7 +170,7 @@ def create_entry(
     return get(call, cluster, principal_arn)
 
 
-@action("eks", "CreateAccessEntry", resource=cluster_resource, context=_context, also=_pass_role)
+@action("eks", "CreateAccessEntry", resource=cluster_arn, context=_new_context, also=_pass_role)
 def create_access_entry(call: Call, params: Params) -> Result:
     cluster = with_entries(call, params["clusterName"])
     try:
@@ -171,18 +185,17 @@ def create_access_entry(call: Call, params: Params) -> Result:
         username=params.get("username"),
         groups=tuple(params.get("kubernetesGroups") or ()),
     )
-    for key, value in (params.get("tags") or {}).items():
-        call.store.execute("INSERT INTO tags VALUES (?, ?, ?)", (row["arn"], key, value))
+    put_tags(call, row["arn"], params.get("tags"))
     return {"accessEntry": render(call, cluster, row)}
 
 
-@action("eks", "DescribeAccessEntry", resource=entry_resource, context=_context)
+@action("eks", "DescribeAccessEntry", resource=entry_resource, context=entry_context)
 def describe_access_entry(call: Call, params: Params) -> Result:
     cluster = with_entries(call, params["clusterName"])
     return {"accessEntry": render(call, cluster, get(call, cluster, params["principalArn"]))}
 
 
-@action("eks", "ListAccessEntries", resource=cluster_resource)
+@action("eks", "ListAccessEntries", resource=cluster_arn, context=cluster_tags)
 def list_access_entries(call: Call, params: Params) -> Result:
     cluster, policy = with_entries(call, params["clusterName"]), params.get("associatedPolicyArn")
     rows = call.store.all(
@@ -194,14 +207,15 @@ def list_access_entries(call: Call, params: Params) -> Result:
     return {"accessEntries": [row["principal_arn"] for row in rows]}
 
 
-@action("eks", "UpdateAccessEntry", resource=entry_resource, context=_context)
+@action("eks", "UpdateAccessEntry", resource=entry_resource, context=_changed_context)
 def update_access_entry(call: Call, params: Params) -> Result:
     cluster = with_entries(call, params["clusterName"])
     row = get(call, cluster, params["principalArn"])
     entry_type, groups = EntryType(row["type"]), params.get("kubernetesGroups")
-    username = params.get("username")
+    # An empty username is none: EKS would give the default then, and the entry keeps what it has.
+    username = params.get("username") or row["username"]
     try:
-        if username is not None:
+        if params.get("username"):
             check_username(username, entry_type)
         if groups is not None:
             check_groups(groups, entry_type)
@@ -210,7 +224,7 @@ def update_access_entry(call: Call, params: Params) -> Result:
     call.store.execute(
         "UPDATE access_entries SET username = ?, groups = ?, modified = ? WHERE arn = ?",
         (
-            username if username is not None else row["username"],
+            username,
             json.dumps(groups) if groups is not None else row["groups"],
             to_text(call.now),
             row["arn"],
@@ -219,7 +233,7 @@ def update_access_entry(call: Call, params: Params) -> Result:
     return {"accessEntry": render(call, cluster, get(call, cluster, params["principalArn"]))}
 
 
-@action("eks", "DeleteAccessEntry", resource=entry_resource, context=_context)
+@action("eks", "DeleteAccessEntry", resource=entry_resource, context=entry_context)
 def delete_access_entry(call: Call, params: Params) -> Result:
     cluster = with_entries(call, params["clusterName"])
     row = get(call, cluster, params["principalArn"])

@@ -13,7 +13,7 @@ from rolecall.rbac.access_policies import ACCESS_POLICIES
 
 def _context(call: Call, params: Params) -> Context:
     scope = params.get("accessScope") or {}
-    keys: dict[str, tuple[str, ...]] = {"eks:policyarn": (params["policyArn"],)}
+    keys = {**access_entries.entry_context(call, params), "eks:policyarn": (params["policyArn"],)}
     if scope.get("type"):
         keys["eks:accessscope"] = (scope["type"],)
     if scope.get("namespaces"):
@@ -58,7 +58,12 @@ def disassociate_access_policy(call: Call, params: Params) -> Result:
     return {}
 
 
-@action("eks", "ListAssociatedAccessPolicies", resource=access_entries.entry_resource)
+@action(
+    "eks",
+    "ListAssociatedAccessPolicies",
+    resource=access_entries.entry_resource,
+    context=access_entries.entry_context,
+)
 def list_associated_access_policies(call: Call, params: Params) -> Result:
     cluster = access_entries.with_entries(call, params["clusterName"])
     entry = access_entries.get(call, cluster, params["principalArn"])

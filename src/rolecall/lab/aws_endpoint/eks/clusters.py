@@ -13,7 +13,9 @@ from rolecall.errors import InvalidArnError
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Permission, Result, action
 from rolecall.lab.aws_endpoint.eks import records, updates
 from rolecall.lab.aws_endpoint.eks.access_entries import create_entry
+from rolecall.lab.aws_endpoint.eks.context import cluster_arn, cluster_tags
 from rolecall.lab.aws_endpoint.eks.entry_policies import associate
+from rolecall.lab.aws_endpoint.eks.tags import put_tags
 from rolecall.lab.aws_endpoint.iam import directory
 from rolecall.lab.aws_endpoint.moments import from_text, to_text
 from rolecall.mapping.access_entries import AssociatedPolicy, EntryType
@@ -28,15 +30,8 @@ _LOG_TYPES = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 _ECHOED = ("resourcesVpcConfig", "kubernetesNetworkConfig", "logging", "encryptionConfig", "upgradePolicy")
 
 
-def resource(call: Call, params: Params) -> str:
-    """The cluster's ARN that permission is needed on."""
-    name = params.get("name") or params.get("clusterName") or ""
-    return f"arn:{call.partition}:eks:{call.region}:{call.account}:cluster/{name}"
-
-
-def _request_tags(call: Call, params: Params) -> Context:
-    tags = params.get("tags") or {}
-    keys: dict[str, tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
+def _context(call: Call, params: Params) -> Context:
+    keys = dict(cluster_tags(call, params))
     access = params.get("accessConfig") or {}
     if "authenticationMode" in access:
         keys["eks:authenticationmode"] = (access["authenticationMode"],)
@@ -44,14 +39,7 @@ def _request_tags(call: Call, params: Params) -> Context:
         keys["eks:bootstrapclustercreatoradminpermissions"] = (
             str(access["bootstrapClusterCreatorAdminPermissions"]).lower(),
         )
-    return keys | ({"aws:tagkeys": tuple(tags)} if tags else {})
-
-
-def resource_tags(call: Call, params: Params) -> Context:
-    """``aws:ResourceTag`` of a cluster."""
-    found = records.find(call, params.get("name") or params.get("clusterName") or "")
-    tags = directory.tags_of(call.store, found["id"]) if found is not None else {}
-    return {f"aws:resourcetag/{key.lower()}": (value,) for key, value in tags.items()}
+    return keys
 
 
 def _pass_role(call: Call, params: Params) -> Iterable[Permission]:
@@ -87,7 +75,7 @@ def render(call: Call, cluster: Row) -> dict[str, Any]:
     return found
 
 
-@action("eks", "CreateCluster", resource=resource, context=_request_tags, also=_pass_role)
+@action("eks", "CreateCluster", resource=cluster_arn, context=_context, also=_pass_role)
 def create_cluster(call: Call, params: Params) -> Result:
     name, version = params["name"], params.get("version") or DEFAULT_VERSION
     if records.find(call, name) is not None:
@@ -105,7 +93,7 @@ def create_cluster(call: Call, params: Params) -> Result:
     bootstrap = access.get("bootstrapClusterCreatorAdminPermissions", True)
     if mode is AuthenticationMode.CONFIG_MAP and not bootstrap:
         raise _invalid(
-            "bootstrapClusterCreatorAdminPermissions must be true if cluster authentication mode is CONFIG_MAP"
+            "bootstrapClusterCreatorAdminPermissions must be true if cluster authentication mode is set to CONFIG_MAP"
         )
     if call.caller.kind is PrincipalKind.ROOT and bootstrap and mode.reads_entries:
         raise _invalid("the root user cannot have an access entry")
@@ -126,16 +114,15 @@ def create_cluster(call: Call, params: Params) -> Result:
             json.dumps(_settings(params)),
         ),
     )
-    _put_tags(call, cluster_id, params.get("tags") or {})
+    put_tags(call, cluster_id, params.get("tags"))
     cluster = records.get(call, name)
     if bootstrap and mode.reads_entries:
-        entry = create_entry(call, cluster, call.caller.principal_arn, EntryType.STANDARD)
-        associate(call, cluster, entry, AssociatedPolicy(CLUSTER_ADMIN.format(call.partition)))
+        _admit_creator(call, cluster, call.caller.principal_arn)
     call.clusters.bring_up(cluster_id)
     return {"cluster": render(call, cluster)}
 
 
-@action("eks", "DescribeCluster", resource=resource, context=resource_tags)
+@action("eks", "DescribeCluster", resource=cluster_arn, context=cluster_tags)
 def describe_cluster(call: Call, params: Params) -> Result:
     return {"cluster": render(call, records.get(call, params["name"]))}
 
@@ -166,7 +153,7 @@ def describe_cluster_versions(call: Call, params: Params) -> Result:
     }
 
 
-@action("eks", "UpdateClusterConfig", resource=resource, context=_request_tags)
+@action("eks", "UpdateClusterConfig", resource=cluster_arn, context=_context)
 def update_cluster_config(call: Call, params: Params) -> Result:
     cluster = records.active(call, params["name"])
     settings = json.loads(cluster["settings"])
@@ -190,17 +177,23 @@ def _update_mode(call: Call, cluster: Row, access: Params) -> dict[str, Any]:
     try:
         check_mode_change(AuthenticationMode(cluster["mode"]), mode)
     except ModeChangeError as error:
-        raise AwsError("InvalidRequestException", error.what, 400, clusterName=cluster["name"]) from None
+        # As users quote it (pulumi/pulumi-eks issue 1493).
+        raise AwsError("InvalidParameterException", error.what, 400, clusterName=cluster["name"]) from None
     creator = cluster["creator"]
-    if creator:
-        # From the first API mode on the creator's access is an access entry that can be seen and removed.
-        entry = create_entry(call, cluster, creator, EntryType.STANDARD)
-        associate(call, cluster, entry, AssociatedPolicy(CLUSTER_ADMIN.format(call.partition)))
+    # From the first API mode on the creator's access is an access entry that can be seen and removed. A creator who is
+    # gone from IAM gets none, and does not keep the cluster from changing.
+    if creator and directory.principal_id(call.store, call.partition, PrincipalArn.parse(creator)) is not None:
+        _admit_creator(call, cluster, creator)
     call.store.execute("UPDATE clusters SET mode = ?, creator = '' WHERE id = ?", (mode.value, cluster["id"]))
     return updates.record(call, cluster, "AccessConfigUpdate", {"AuthenticationMode": mode.value})
 
 
-@action("eks", "UpdateClusterVersion", resource=resource, context=resource_tags)
+def _admit_creator(call: Call, cluster: Row, principal_arn: str) -> None:
+    entry = create_entry(call, cluster, principal_arn, EntryType.STANDARD)
+    associate(call, cluster, entry, AssociatedPolicy(CLUSTER_ADMIN.format(call.partition)))
+
+
+@action("eks", "UpdateClusterVersion", resource=cluster_arn, context=cluster_tags)
 def update_cluster_version(call: Call, params: Params) -> Result:
     cluster, version = records.active(call, params["name"]), params["version"]
     if version not in VERSIONS or VERSIONS.index(version) - VERSIONS.index(cluster["version"]) != 1:
@@ -209,7 +202,7 @@ def update_cluster_version(call: Call, params: Params) -> Result:
     return {"update": updates.record(call, cluster, "VersionUpdate", {"Version": version})}
 
 
-@action("eks", "DeleteCluster", resource=resource, context=resource_tags)
+@action("eks", "DeleteCluster", resource=cluster_arn, context=cluster_tags)
 def delete_cluster(call: Call, params: Params) -> Result:
     cluster = records.get(call, params["name"])
     if json.loads(cluster["settings"]).get("deletionProtection"):
@@ -257,13 +250,6 @@ def _logging(asked: Params) -> dict[str, Any]:
     ]
     setups = [(enabled, True), ([kind for kind in _LOG_TYPES if kind not in enabled], False)]
     return {"clusterLogging": [{"types": types, "enabled": on} for types, on in setups if types]}
-
-
-def _put_tags(call: Call, owner: str, tags: dict[str, str]) -> None:
-    if len(tags) > 50 or len({key.lower() for key in tags}) != len(tags):
-        raise _invalid("at most 50 tags are allowed, each key once")
-    for key, value in tags.items():
-        call.store.execute("INSERT INTO tags VALUES (?, ?, ?)", (owner, key, value))
 
 
 def _invalid(message: str) -> AwsError:

@@ -17,7 +17,7 @@ _KNOWN = frozenset(ACCESS_POLICIES)
 def associate(call: Call, cluster: Row, entry: Row, policy: AssociatedPolicy) -> Row:
     """Associate a policy with an entry, or change its scope."""
     try:
-        check_policy(policy, EntryType(entry["type"]), _KNOWN)
+        check_policy(policy, EntryType(entry["type"]), _KNOWN, call.partition)
     except EntryError as error:
         raise AwsError("InvalidParameterException", error.what, 400) from None
     now = to_text(call.now)

@@ -1,9 +1,15 @@
-"""Tags of clusters, access entries and identity provider configs. Source: EKS API reference, TagResource."""
+"""Tags of clusters, access entries and identity provider configs. Source: EKS API reference, TagResource.
+
+Unlike those of IAM, their keys mind case.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Result, action
 from rolecall.lab.aws_endpoint.eks import records
+from rolecall.lab.aws_endpoint.eks.context import request_tags, resource_tags
 from rolecall.lab.aws_endpoint.iam import directory
 
 MAX_TAGS = 50
@@ -13,24 +19,26 @@ def _resource(call: Call, params: Params) -> str:
     return str(params["resourceArn"])
 
 
-def _request_tags(call: Call, params: Params) -> Context:
-    tags = params.get("tags") or {}
-    keys = tuple(tags) or tuple(params.get("tagKeys") or ())
-    found = {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
-    return found | ({"aws:tagkeys": keys} if keys else {})
+def _context(call: Call, params: Params) -> Context:
+    owner = _find_owner(call, params["resourceArn"])
+    return {**request_tags(params), **(resource_tags(call, owner) if owner is not None else {})}
 
 
-@action("eks", "TagResource", resource=_resource, context=_request_tags)
-def tag_resource(call: Call, params: Params) -> Result:
-    owner = _owner(call, params["resourceArn"])
-    for key, value in params["tags"].items():
+def put_tags(call: Call, owner: str, tags: Mapping[str, str] | None) -> None:
+    """Set the tags of a cluster (by its id) or of anything else (by its ARN)."""
+    for key, value in (tags or {}).items():
         call.store.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (owner, key, value))
     if len(directory.tags_of(call.store, owner)) > MAX_TAGS:
         raise AwsError("BadRequestException", f"The maximum number of tags is {MAX_TAGS}.", 400)
+
+
+@action("eks", "TagResource", resource=_resource, context=_context)
+def tag_resource(call: Call, params: Params) -> Result:
+    put_tags(call, _owner(call, params["resourceArn"]), params["tags"])
     return {}
 
 
-@action("eks", "UntagResource", resource=_resource, context=_request_tags)
+@action("eks", "UntagResource", resource=_resource, context=_context)
 def untag_resource(call: Call, params: Params) -> Result:
     owner = _owner(call, params["resourceArn"])
     for key in params["tagKeys"]:
@@ -38,12 +46,19 @@ def untag_resource(call: Call, params: Params) -> Result:
     return {}
 
 
-@action("eks", "ListTagsForResource", resource=_resource)
+@action("eks", "ListTagsForResource", resource=_resource, context=_context)
 def list_tags_for_resource(call: Call, params: Params) -> Result:
     return {"tags": directory.tags_of(call.store, _owner(call, params["resourceArn"]))}
 
 
 def _owner(call: Call, arn: str) -> str:
+    found = _find_owner(call, arn)
+    if found is None:
+        raise AwsError("NotFoundException", f"The specified resource could not be found: {arn[:200]}", 404)
+    return found
+
+
+def _find_owner(call: Call, arn: str) -> str | None:
     """What a resource's tags are kept under: a cluster's id, else the ARN itself."""
     prefix = f"arn:{call.partition}:eks:{call.region}:{call.account}:"
     kind, _, rest = arn.removeprefix(prefix).partition("/")
@@ -53,4 +68,4 @@ def _owner(call: Call, arn: str) -> str:
         for table in ("access_entries", "identity_providers"):
             if call.store.one(f"SELECT 1 FROM {table} WHERE arn = ?", (arn,)) is not None:  # noqa: S608 -- constants
                 return arn
-    raise AwsError("NotFoundException", f"The specified resource could not be found: {arn[:200]}", 404)
+    return None

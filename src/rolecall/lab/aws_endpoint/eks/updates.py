@@ -8,6 +8,7 @@ from typing import Any
 
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Params, Result, action
 from rolecall.lab.aws_endpoint.eks import records
+from rolecall.lab.aws_endpoint.eks.context import cluster_arn, cluster_tags
 from rolecall.lab.aws_endpoint.moments import from_text, to_text
 
 
@@ -35,11 +36,7 @@ def _render(row: Row) -> dict[str, Any]:
     }
 
 
-def _resource(call: Call, params: Params) -> str:
-    return f"arn:{call.partition}:eks:{call.region}:{call.account}:cluster/{params['name']}"
-
-
-@action("eks", "DescribeUpdate", resource=_resource)
+@action("eks", "DescribeUpdate", resource=cluster_arn, context=cluster_tags)
 def describe_update(call: Call, params: Params) -> Result:
     cluster = records.get(call, params["name"])
     row = call.store.one("SELECT * FROM updates WHERE id = ? AND cluster = ?", (params["updateId"], cluster["id"]))
@@ -48,7 +45,7 @@ def describe_update(call: Call, params: Params) -> Result:
     return {"update": _render(row)}
 
 
-@action("eks", "ListUpdates", resource=_resource)
+@action("eks", "ListUpdates", resource=cluster_arn, context=cluster_tags)
 def list_updates(call: Call, params: Params) -> Result:
     cluster = records.get(call, params["name"])
     rows = call.store.all("SELECT id FROM updates WHERE cluster = ? ORDER BY created DESC, id", (cluster["id"],))

@@ -128,15 +128,18 @@ def tag_pairs(params: Params) -> dict[str, str]:
 
 
 def put_tags(call: Call, owner: str, tags: Mapping[str, str]) -> None:
-    """Set tags; ``LimitExceeded`` beyond 50."""
+    """Set tags, each in place of one whose key differs in case alone; ``LimitExceeded`` beyond 50."""
+    remove_tags(call, owner, tags)
     for key, value in tags.items():
-        call.store.execute(
-            "INSERT INTO tags VALUES (?, ?, ?) ON CONFLICT (owner, key) DO UPDATE SET key = excluded.key, "
-            "value = excluded.value",
-            (owner, key, value),
-        )
+        call.store.execute("INSERT INTO tags VALUES (?, ?, ?)", (owner, key, value))
     if len(directory.tags_of(call.store, owner)) > MAX_TAGS:
         raise AwsError("LimitExceeded", f"The number of tags has reached the maximum limit of {MAX_TAGS}.", 409)
+
+
+def remove_tags(call: Call, owner: str, keys: Iterable[str]) -> None:
+    """Take tags away, by keys in any case: those of IAM do not mind it (IAM user guide, "Tags for IAM resources")."""
+    for key in keys:
+        call.store.execute("DELETE FROM tags WHERE owner = ? AND key = ? COLLATE NOCASE", (owner, key))
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS attachments (
     owner TEXT NOT NULL, arn TEXT NOT NULL REFERENCES policies (arn), PRIMARY KEY (owner, arn));
 CREATE INDEX IF NOT EXISTS attachments_by_policy ON attachments (arn);
 CREATE TABLE IF NOT EXISTS tags (
-    owner TEXT NOT NULL, key TEXT NOT NULL COLLATE NOCASE, value TEXT NOT NULL, PRIMARY KEY (owner, key));
+    owner TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (owner, key));
 CREATE TABLE IF NOT EXISTS mfa_devices (
     serial TEXT PRIMARY KEY, account TEXT NOT NULL, seed TEXT NOT NULL, user_id TEXT, enabled TEXT,
     last_step INTEGER NOT NULL DEFAULT 0);

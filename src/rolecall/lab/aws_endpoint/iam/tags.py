@@ -10,6 +10,7 @@ from rolecall.lab.aws_endpoint.iam.owners import (
     ROLE,
     USER,
     put_tags,
+    remove_tags,
     request_tags,
     resource_tags,
     tag_list,
@@ -47,8 +48,7 @@ def _register(name: str, find: Find, resource: Resource) -> None:
 
     @action("iam", f"Untag{name}", resource=resource, context=context)
     def untag(call: Call, params: Params) -> Result:
-        for key in params["TagKeys"]:
-            call.store.execute("DELETE FROM tags WHERE owner = ? AND key = ?", (find(call, params), key))
+        remove_tags(call, find(call, params), params["TagKeys"])
         return {}
 
     @action("iam", f"List{name}Tags", resource=resource, context=context)
