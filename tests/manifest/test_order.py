@@ -156,7 +156,7 @@ def run(state: State, steps: Iterable[Change], fails: set[str], rng: random.Rand
         yield dict(current)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(states(), states(), st.randoms(use_true_random=False), st.booleans())
 def test_nobody_gains_in_between(before: State, after: State, rng: random.Random, known: bool) -> None:
     steps = order(difference(before, after), before if known else None)

@@ -20,7 +20,7 @@ from rolecall.aws.errors import AwsError
 
 Value = Mapping[str, Any]
 
-CONSISTENT_AFTER = 60.0
+CONSISTENT_AFTER = 30.0
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
 
@@ -165,7 +165,7 @@ def _absent_is_fine(call: Callable[[], Any]) -> None:
 
 def _offer(call: Callable[[], Any]) -> None:
     """Offer a document that may name a principal so new that IAM does not know it everywhere yet."""
-    for pause in _pauses():
+    for pause in pauses():
         try:
             call()
             return
@@ -177,7 +177,7 @@ def _offer(call: Callable[[], Any]) -> None:
 
 
 def _seen(there: Callable[[], bool], what: str) -> None:
-    for pause in _pauses():
+    for pause in pauses():
         if there():
             return
         if pause is None:
@@ -185,7 +185,7 @@ def _seen(there: Callable[[], bool], what: str) -> None:
         time.sleep(pause)
 
 
-def _pauses() -> Iterator[float | None]:
+def pauses() -> Iterator[float | None]:
     """Growing pauses in seconds; ``None`` once there is no time for another one."""
     deadline, pause = time.monotonic() + CONSISTENT_AFTER, _FIRST_PAUSE
     while time.monotonic() + pause < deadline:

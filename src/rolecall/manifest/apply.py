@@ -16,7 +16,7 @@ from typing import Protocol
 from rolecall.errors import RolecallError
 from rolecall.manifest.journal import Journal, State
 from rolecall.manifest.resources import Change, Kind, Value
-from rolecall.manifest.values import same_value
+from rolecall.manifest.values import between, same_value
 
 log = logging.getLogger(__name__)
 
@@ -160,4 +160,6 @@ def compared(change: Change, current: Value | None) -> State | None:
     kind = change.resource.kind
     if same_value(kind, current, change.after):
         return State.ALREADY
-    return None if same_value(kind, current, change.before) else State.CONFLICT
+    if same_value(kind, current, change.before) or between(kind, current, change.before, change.after):
+        return None
+    return State.CONFLICT

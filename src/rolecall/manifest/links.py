@@ -37,6 +37,7 @@ class Links:
 
     known: bool = True
     _parent: dict[str, str] = field(default_factory=dict)
+    _mapped: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
     def between(cls, changes: Iterable[Change], actual: Mapping[ResourceId, Value] | None) -> Links:
@@ -46,6 +47,8 @@ class Links:
         for change in changes:
             values += [(change.resource, change.before), (change.resource, change.after)]
         for resource, value in values:
+            if resource.kind in MAPPING_KINDS and value is not None:
+                links._mapped.append((principal_key(str(value.get("arn") or resource.name)), resource.place))
             if resource.kind is Kind.IAM_ROLE and value is not None:
                 role = f"{resource.place}/role/{resource.name}".lower()
                 for named in principals_of(value["trust"]):
@@ -65,6 +68,13 @@ class Links:
             value = change.after or change.before or {}
             return self._root(principal_key(str(value.get("arn") or resource.name)))
         return self._root(f"{resource.place}/{'user' if kind is Kind.IAM_USER else 'role'}/{_owner(resource)}".lower())
+
+    def clusters_of_groups(self) -> dict[str, set[str]]:
+        """The clusters on which some principal of a group is mapped, before or after."""
+        found: dict[str, set[str]] = {}
+        for principal, cluster in self._mapped:
+            found.setdefault(self._root(principal) if self.known else UNKNOWN, set()).add(cluster)
+        return found
 
     def _join_accounts(self) -> None:
         """An account that is trusted as a whole links all that is in it; everyone links all."""

@@ -21,7 +21,7 @@ from enum import IntEnum
 
 from rolecall.manifest.common import NOBODY, common_document, common_trust, same_grants
 from rolecall.manifest.links import Links, named_in, principal_of
-from rolecall.manifest.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId, Value
+from rolecall.manifest.resources import BINDING_KINDS, IAM_KINDS, MAPPING_KINDS, Change, Kind, ResourceId, Value
 from rolecall.manifest.values import same_value
 
 
@@ -49,15 +49,15 @@ class _Step:
 def order(changes: Iterable[Change], actual: Mapping[ResourceId, Value] | None = None) -> tuple[Change, ...]:
     """``changes``, one for each resource, as steps in a safe order with what each needs.
 
-    :param actual: the roles as they are, changed or not, so that links between them are known; without them every
-        step that gives access waits for every step that takes access away.
+    :param actual: every role and every mapping as it is, changed or not, so that links between roles, and the clusters
+        that they lead to, are known; without it every step that gives access waits for every step that takes it away.
     """
     changes = [c for c in changes if not same_value(c.resource.kind, c.before, c.after)]
     links = Links.between(changes, actual)
     made = {principal_of(change) for change in changes if change.before is None} - {""}
     steps = [step for change in sorted(changes, key=lambda one: one.resource) for step in _steps(change, links, made)]
     steps.sort(key=lambda step: (step.phase, step.rank, step.change.resource))
-    _connect(steps)
+    _connect(steps, links)
     keys = {id(step): str(number) for number, step in enumerate(steps, 1)}
     return tuple(
         replace(
@@ -161,7 +161,7 @@ def _common(kind: Kind, before: Value | None, after: Value | None) -> Value | No
     return {**before, "subjects": subjects} if len(subjects) != len(after["subjects"]) else after
 
 
-def _connect(steps: Sequence[_Step]) -> None:
+def _connect(steps: Sequence[_Step], links: Links) -> None:
     by_group: dict[str, list[_Step]] = {}
     by_cluster: dict[str, list[_Step]] = {}
     made: dict[str, _Step] = {}
@@ -172,8 +172,18 @@ def _connect(steps: Sequence[_Step]) -> None:
             by_cluster.setdefault(step.change.resource.place, []).append(step)
         if step.change.before is None and (principal := principal_of(step.change)):
             made[principal] = step
+    mapped = links.clusters_of_groups()
     for step in steps:
-        related = (*by_group[step.group], *by_cluster.get(step.change.resource.place, ()))
+        related = [*by_group[step.group], *by_cluster.get(step.change.resource.place, ())]
+        if step.change.resource.kind in IAM_KINDS:
+            # Who comes to a role comes to what its mappings are bound to, on every cluster where it is mapped.
+            clusters = mapped.get(step.group, ()) if links.known else by_cluster
+            related += (one for cluster in clusters for one in by_cluster.get(cluster, ()) if _is_binding(one))
+        elif _is_binding(step):
+            # And what is bound comes to whoever is still in a role that is mapped there.
+            cluster = step.change.resource.place
+            groups = [g for g in by_group if cluster in mapped.get(g, ())] if links.known else by_group
+            related += (one for group in groups for one in by_group[group] if one.change.resource.kind in IAM_KINDS)
         earlier = _unique(one for one in related if _before(one, step))
         if step.phase is Phase.DOWN:
             step.follows = earlier
@@ -190,6 +200,10 @@ def _connect(steps: Sequence[_Step]) -> None:
                 for one in steps
                 if one.phase < Phase.END and named in named_in(one.change.before, one.change.resource)
             ]
+
+
+def _is_binding(step: _Step) -> bool:
+    return step.change.resource.kind in BINDING_KINDS
 
 
 def _unique(steps: Iterable[_Step]) -> list[_Step]:

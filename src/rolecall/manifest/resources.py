@@ -40,6 +40,8 @@ class Kind(StrEnum):
 
 IAM_KINDS = frozenset({Kind.IAM_USER, Kind.IAM_ROLE, Kind.IAM_ROLE_POLICY})
 MAPPING_KINDS = frozenset({Kind.AWS_AUTH_ROLE, Kind.AWS_AUTH_USER, Kind.ACCESS_ENTRY, Kind.IDENTITY_MAPPING})
+# Where in the ConfigMap the entries of a kind stand.
+AWS_AUTH_SECTIONS = {Kind.AWS_AUTH_ROLE: "mapRoles", Kind.AWS_AUTH_USER: "mapUsers"}
 BINDING_KINDS = frozenset({Kind.CLUSTER_ROLE_BINDING, Kind.ROLE_BINDING})
 
 Value = Mapping[str, Any]

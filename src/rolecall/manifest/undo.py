@@ -8,7 +8,7 @@ from datetime import datetime
 from rolecall.manifest.journal import JournalError, Recorded, Run, new_run_name
 from rolecall.manifest.order import inverted, order
 from rolecall.manifest.resources import Change, ResourceId, Value
-from rolecall.manifest.values import same_value
+from rolecall.manifest.values import between, same_value
 
 
 def undo_run(recorded: Recorded, read: Callable[[ResourceId], Value | None], *, now: datetime, caller: str) -> Run:
@@ -44,7 +44,7 @@ def _left_at(recorded: Recorded, change: Change, current: Value | None) -> Chang
     kind = change.resource.kind
     for step in recorded.made():
         if step.resource == change.resource:
-            for value in (step.after, step.before):
-                if same_value(kind, current, value):
-                    return Change("", change.resource, value, change.after, text=change.text)
+            ends = (step.after, step.before)
+            if any(same_value(kind, current, end) for end in ends) or between(kind, current, step.before, step.after):
+                return Change("", change.resource, current, change.after, text=change.text)
     return None

@@ -25,6 +25,31 @@ def same_value(kind: Kind, one: Value | None, two: Value | None) -> bool:
     return same_grants(one[member], two[member]) and bool(_plain(next(rest)) == _plain(next(rest)))
 
 
+# Changed by more than one call: what stands between two calls has members of the old value and of the new one.
+_SEVERAL_CALLS = frozenset({Kind.IAM_USER, Kind.IAM_ROLE, Kind.ACCESS_ENTRY})
+
+
+def between(kind: Kind, current: Value | None, before: Value | None, after: Value | None) -> bool:
+    """Whether a value is what a change from ``before`` to ``after`` leaves when it is killed between two calls."""
+    if kind not in _SEVERAL_CALLS or current is None or after is None:
+        return False
+    ends = [end for end in (before, after) if end is not None]
+    return all(
+        key in after and _from_either(key, value, [end.get(key) for end in ends]) for key, value in current.items()
+    )
+
+
+def _from_either(key: str, value: Any, ends: list[Any]) -> bool:
+    if key == "trust":
+        return any(end is not None and same_grants(value, end) for end in ends)
+    if key == "tags":
+        return all(any((end or {}).get(tag) == text for end in ends) for tag, text in value.items())
+    if key == "policies":
+        known = [_plain(one) for end in ends for one in end or ()]
+        return all(_plain(one) in known for one in value)
+    return any(_plain(value, key) == _plain(end, key) for end in ends)
+
+
 def _plain(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {name: _plain(inner, name) for name, inner in value.items()}

@@ -1,0 +1,80 @@
+"""Access entries changed: made, updated, deleted, and their access policies associated and taken away.
+
+EKS updates an entry by several calls. What is taken away goes first, what is given comes last, so that in between an
+entry never has more than before and after together. Source: EKS API reference, CreateAccessEntry, UpdateAccessEntry,
+AssociateAccessPolicy; EKS user guide, "Create access entries".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rolecall.aws.errors import ABSENT
+from rolecall.aws.iam_resources import pauses
+from rolecall.mapping.access_entries import EntryType
+
+Value = Mapping[str, Any]
+
+
+def write_entry(eks: Any, cluster: str, principal_arn: str, before: Value | None, after: Value | None) -> None:
+    """Make, change or delete an access entry.
+
+    Values have ``type``, ``username``, ``groups`` and ``policies``, each policy with ``policyArn``, ``scope`` and
+    ``namespaces``. A principal and a type cannot be changed: another type is another entry.
+
+    :raises ClientError: what EKS refuses, in its words.
+    """
+    who = {"clusterName": cluster, "principalArn": principal_arn}
+    if before is not None and (after is None or before["type"] != after["type"]):
+        _delete(eks, who)
+        before = None
+    if after is None:
+        return
+    old: Sequence[Value] = before["policies"] if before else ()
+    gone = {policy["policyArn"] for policy in old} - {policy["policyArn"] for policy in after["policies"]}
+    for arn in sorted(gone):
+        eks.disassociate_access_policy(policyArn=arn, **who)
+    if before is None:
+        _create(eks, who, after)
+    elif (before["username"], sorted(before["groups"])) != (after["username"], sorted(after["groups"])):
+        eks.update_access_entry(username=after["username"], kubernetesGroups=list(after["groups"]), **who)
+    for policy in after["policies"]:
+        if policy not in old:
+            scope = {"type": policy["scope"]} | ({"namespaces": policy["namespaces"]} if policy["namespaces"] else {})
+            eks.associate_access_policy(policyArn=policy["policyArn"], accessScope=scope, **who)
+
+
+def _create(eks: Any, who: Mapping[str, str], after: Value) -> None:
+    arguments: dict[str, Any] = {"type": after["type"], **who}
+    if after["type"] == EntryType.STANDARD:
+        # For nodes EKS gives username and groups itself and refuses to be told.
+        arguments |= {"username": after["username"], "kubernetesGroups": list(after["groups"])}
+    _offer(lambda: eks.create_access_entry(**arguments))
+
+
+def _delete(eks: Any, who: Mapping[str, str]) -> None:
+    try:
+        eks.delete_access_entry(**who)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in ABSENT:
+            raise
+
+
+def _offer(call: Callable[[], Any]) -> None:
+    """Ask again while the principal is so new that EKS does not know it yet (IAM is eventually consistent)."""
+    for pause in pauses():
+        try:
+            call()
+            return
+        except ClientError as error:
+            found = error.response.get("Error", {})
+            unknown = found.get("Code") == "InvalidParameterException" and "invalid principal" in str(
+                found.get("Message")
+            )
+            if not unknown or pause is None:
+                raise
+            time.sleep(pause)
