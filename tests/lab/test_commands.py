@@ -78,6 +78,7 @@ def test_a_folder_that_cannot_be_a_lab(tmp_path: Path, make: Callable[[Path], An
 def test_a_lab_killed_while_it_was_made_is_made_again(tmp_path: Path) -> None:
     for name in ("clusters", "home/.aws"):
         (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".lab.json.4711").write_text("{")
     assert rolecall("lab", "up", "--detach", "--home", str(tmp_path)).returncode == 0
     assert rolecall("lab", "down", "--home", str(tmp_path)).returncode == 0
 

@@ -34,7 +34,6 @@ HOME_VARIABLE = "ROLECALL_LAB_HOME"
 DEFAULT_ACCOUNT = "231144931069"
 DEFAULT_REGION = "eu-west-2"
 MAX_ACCOUNTS = 100
-_OWN = ("lock", "clusters", "home", "lab.log")
 ADMINISTRATOR = "lab-admin"
 _MEND = "mend the file, or delete the lab's folder and start anew: rolecall lab up"
 
@@ -136,8 +135,7 @@ class LabHome:
 
     def create(self) -> None:
         """Make the folder, for its owner alone; refuse one that holds something else."""
-        # A lab that was killed while it was being made has its folders and no settings yet.
-        if self.folder.is_dir() and not self.exists() and any(p.name not in _OWN for p in self.folder.iterdir()):
+        if self.folder.is_dir() and not self.exists() and not all(_is_own(p.name) for p in self.folder.iterdir()):
             raise LabError(
                 "this folder holds something that is not a lab",
                 where=str(self.folder),
@@ -227,6 +225,11 @@ class LabHome:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _is_own(name: str) -> bool:
+    """Whether a lab that was killed while it was being made, with no settings yet, may have left this."""
+    return name in ("lock", "clusters", "home", "lab.log") or name.startswith(".lab.json.")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -13,12 +13,19 @@ if TYPE_CHECKING:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file's content at once, readable by its owner alone: a reader sees the old text or the new one."""
+    """Replace a file's content at once, readable by its owner alone: a reader sees the old text or the new one.
+
+    :raises OSError: where it cannot be written, with the file's name; nothing is left behind and the old text stays.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 class NotPrivateError(RolecallError):
