@@ -114,7 +114,18 @@ class Edit:
 def parse(text: str, where: str = "") -> Node | None:
     """The only document of ``text``, or ``None`` where it has none (blank, or comments alone).
 
-    :raises YamlTextError: no YAML, several documents, nested deeper than 50, or line breaks other than LF and CRLF.
+    :raises YamlTextError: as :func:`parse_documents`, or there are several documents.
+    """
+    documents = parse_documents(text, where)
+    if len(documents) > 1:
+        raise YamlTextError("several YAML documents in one text", where=place(where, documents[1].line))
+    return documents[0] if documents else None
+
+
+def parse_documents(text: str, where: str = "") -> tuple[Node, ...]:
+    """The documents of ``text``; empty ones are left out.
+
+    :raises YamlTextError: no YAML, nested deeper than 50, or line breaks other than LF and CRLF.
     """
     if text.startswith("\ufeff"):
         raise YamlTextError("the text starts with a byte order mark", where=where, advice="remove it")
@@ -124,8 +135,7 @@ def parse(text: str, where: str = "") -> Node | None:
             f"an unusual line break ({found[0]!r})", where=place(where, line), advice="use LF or CRLF throughout"
         )
     try:
-        events = yaml.parse(text, Loader=_Loader)
-        documents = list(_documents(events, where))
+        return tuple(_documents(yaml.parse(text, Loader=_Loader), where))
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "unreadable characters"
@@ -134,9 +144,6 @@ def parse(text: str, where: str = "") -> Node | None:
             where=place(where, mark.line + 1 if mark else 1),
             advice="mend the text there first; nothing was changed",
         ) from None
-    if len(documents) > 1:
-        raise YamlTextError("several YAML documents in one text", where=place(where, documents[1].line))
-    return documents[0] if documents else None
 
 
 def place(where: str, line: int) -> str:
