@@ -21,7 +21,7 @@ from rolecall.sigv4 import (
     sign,
     verify_signature,
 )
-from rolecall.sigv4.canonical import signing_key
+from rolecall.sigv4.canonical import fold, signing_key
 
 # The example key of the IAM user guide.
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -245,6 +245,20 @@ def test_refusals(request_: HttpRequest, problem: SignatureProblem) -> None:
     with pytest.raises(SignatureError) as refusal:
         verify(request_)
     assert refusal.value.problem is problem
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed"),
+    [
+        # AWS, "Create a signed AWS API request": trim, and make runs of spaces one; RFC 9112, 5.2: folded lines.
+        (b"  a   b  ", "a b"),
+        (b"a\r\n  b", "a b"),
+        (b"a \r\n\tb\n c", "a b c"),
+        (b"", ""),
+    ],
+)
+def test_values_of_headers(sent: bytes, signed: str) -> None:
+    assert fold(sent) == signed
 
 
 def test_wrong_secret_and_no_secret_in_repr() -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _SPACES = re.compile(rb" +")
+# RFC 9112, 5.2: a line that goes on behind white space is read as if there were a space in its place.
+_FOLDED = re.compile(rb"\r?\n[ \t]+")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 _ENCODED = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
 
@@ -52,8 +54,10 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def fold(value: bytes) -> str:
-    """A header value as it is signed: trimmed, runs of spaces made one."""
+    """A header value as it is signed: trimmed, folded lines joined by one space, runs of spaces made one."""
     value = value.strip()
+    if b"\n" in value:
+        value = _FOLDED.sub(b" ", value)
     return (_SPACES.sub(b" ", value) if b"  " in value else value).decode("latin-1")
 
 

@@ -143,7 +143,7 @@ def verify_signature(
         query = [pair for pair in split_query(request.query) if pair[0] != "X-Amz-Signature"]
     text = canonical_request(request.method, request.path, [_encoded(pair) for pair in query], headers, payload)
     expected = signature(secret_access_key, found.scope, string_to_sign(found.timestamp, found.scope, text))
-    if not hmac.compare_digest(expected, found.value):
+    if not hmac.compare_digest(expected.encode(), found.value.encode("utf-8", "replace")):
         raise SignatureError(SignatureProblem.MISMATCH, MISMATCH_TEXT)
 
 
@@ -225,7 +225,7 @@ def _signature(
     credential: str, timestamp: str, signed: str, value: str, expires: int | None, token: str | None
 ) -> Signature:
     scope = credential.split("/")
-    if len(scope) != 5 or not all(scope) or scope[4] != "aws4_request":
+    if len(scope) != 5 or not all(scope) or scope[4] != "aws4_request" or not credential.isascii():
         raise _incomplete(
             "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
             f"got '{credential[:200]}'"
