@@ -209,10 +209,10 @@ BAD_BODIES = [
     ("PATCH", "/api/v1/namespaces/default/configmaps/a?fieldManager=m", b"a: [", "application/apply-patch+yaml", 400),
     ("PATCH", "/api/v1/namespaces/default/configmaps/a?fieldManager=m", b"a: &x [*x]", "application/apply-patch+yaml", 400),
     ("GET", "/api/v1/configmaps?labelSelector=%21%21%21", None, "", 400),
-    ("GET", "/api/v1/configmaps?continue=nonsense", None, "", 410),
+    ("GET", "/api/v1/configmaps?continue=nonsense", None, "", 400),
     ("GET", "/api/v1/configmaps?limit=-1", None, "", 400),
     ("GET", "/apis/none/v1/things", None, "", 404),
-    ("GET", "/nothing", None, "", 404),
+    ("GET", "/api/v1/nothing", None, "", 404),
     ("PUT", "/version", None, "", 405),
     ("DELETE", "/api/v1/namespaces/kube-system", None, "", 403),
 ]  # fmt: skip

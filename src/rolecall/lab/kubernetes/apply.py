@@ -17,6 +17,7 @@ from rolecall.lab.kubernetes.managed_fields import (
     changed_fields,
     child_schema,
     children_of,
+    created_containers,
     decode,
     encode,
     fields_of,
@@ -75,11 +76,18 @@ def with_owners(found: Mapping[str, Any], owners: Owners) -> dict[str, Any]:
 
 
 def track_update(
-    old: Mapping[str, Any] | None, new: Mapping[str, Any], schema: Schema, manager: Manager, time: str
+    old: Mapping[str, Any] | None,
+    new: Mapping[str, Any],
+    schema: Schema,
+    manager: Manager,
+    time: str,
+    *,
+    is_custom: bool = False,
 ) -> dict[str, Any]:
     """``new`` with its changed fields owned by ``manager`` and by nobody else; removed fields are owned by nobody."""
     owners = owners_of(new) if old is not None else {}
     changed = changed_fields(old, new, schema) if old is not None else fields_of(new, schema)
+    changed |= created_containers(old or {}, new, schema, is_custom=is_custom)
     present = fields_of(new, schema)
     kept: Owners = {}
     for other, (fields, at) in owners.items():

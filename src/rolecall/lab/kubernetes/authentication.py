@@ -70,8 +70,11 @@ class Authenticator:
             return Caller(ANONYMOUS)
         scheme, _, token = authorization[0].partition(" ")
         token = token.strip()
-        if len(authorization) > 1 or scheme.lower() != "bearer" or not token:
+        if len(authorization) > 1:
             raise unauthorized()
+        if scheme.lower() != "bearer" or not token:
+            # Nothing that the real server looks at either (``pkg/authentication/request/bearertoken``).
+            return Caller(ANONYMOUS)
         if looks_like_aws_token(token):
             return await self._reviewed(token)
         user = self._tokens.user(token)
@@ -140,7 +143,7 @@ def impersonated(
             key = unquote(name.removeprefix(prefix))
             extra[key] = (*extra.get(key, ()), value)
     if len(names) != 1 or not names[0] or len(uids) > 1:
-        raise StatusError(500, "InternalError", f"requested {wanted!r} without impersonating a user"[:300])
+        raise bad_request(f"requested {wanted!r} without impersonating a user name"[:300])
     questions = _questions(caller, names[0], groups, uids, extra)
     for question in questions:
         if not allowed(question, caller):

@@ -61,19 +61,24 @@ def _no_constant(name: str) -> Any:
 
 
 def checked(
-    found: Mapping[str, Any], schema: Schema, mode: str, doubles: list[str]
+    found: Mapping[str, Any], schema: Schema, mode: str, doubles: list[str], *, is_custom: bool = False
 ) -> tuple[dict[str, Any], list[str]]:
     """The object without unknown fields, and warnings; a refusal where ``mode`` is strict.
 
-    A value of the wrong type is refused in every mode.
+    A value of the wrong type is refused in every mode; in a custom resource that is left to :func:`violations`.
     """
     problems = [f'duplicate field "{key}"' for key in doubles]
     unknown: list[str] = []
-    pruned = _prune(found, resolve(schema), "", unknown, found.get("kind", ""), 0)
+    pruned = _prune(found, resolve(schema), "", unknown, "" if is_custom else found.get("kind", ""), 0)
     problems += [f'unknown field "{path}"' for path in unknown]
     if problems and mode == STRICT:
-        raise bad_request("strict decoding error: " + ", ".join(problems[:MAX_PROBLEMS]))
+        raise bad_request(f"{_cannot(found)}: strict decoding error: " + ", ".join(problems[:MAX_PROBLEMS]))
     return pruned, problems[:MAX_PROBLEMS] if mode == WARN else []
+
+
+def _cannot(found: Mapping[str, Any]) -> str:
+    kind, version = found.get("kind", ""), str(found.get("apiVersion", "")).rpartition("/")[2]
+    return f'{kind} in version "{version}" cannot be handled as a {kind}'
 
 
 def _prune(value: Any, schema: Schema, path: str, unknown: list[str], kind: str, depth: int) -> Any:
@@ -81,7 +86,8 @@ def _prune(value: Any, schema: Schema, path: str, unknown: list[str], kind: str,
         raise bad_request("the object is nested too deeply")
     if value is None:
         return None
-    _check_type(value, schema, path, kind)
+    if kind or path.startswith("metadata"):
+        _check_type(value, schema, path, kind)
     if isinstance(value, dict):
         return _prune_object(value, schema, path, unknown, kind, depth)
     if isinstance(value, list):
@@ -112,17 +118,26 @@ def _prune_object(
     return found
 
 
-def _check_type(value: Any, schema: Schema, path: str, kind: str) -> None:
+def _has_type(value: Any, schema: Schema) -> bool:
     if schema.get("x-kubernetes-int-or-string"):
         wanted: tuple[type, ...] = (int, str)
     else:
         wanted = _TYPES.get(schema.get("type", ""), ())
-    if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted)):
+    return not wanted or (isinstance(value, wanted) and not (isinstance(value, bool) and bool not in wanted))
+
+
+def _json_type(value: Any) -> str:
+    """The name that a JSON schema has for a value's type."""
+    return next(name for name, types in _TYPES.items() if type(value) in types)
+
+
+def _check_type(value: Any, schema: Schema, path: str, kind: str) -> None:
+    if not _has_type(value, schema):
         raise StatusError(
             400,
             "BadRequest",
-            f"{kind} cannot be handled as a {kind}: json: cannot unmarshal {_json_name(value)} into field "
-            f"{path or 'the object'} of type {schema.get('type', 'integer or string')}",
+            f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal {_json_name(value)} into Go '
+            f"struct field {path or 'the object'} of type {schema.get('type', 'integer or string')}",
         )
 
 
@@ -144,6 +159,10 @@ def violations(value: Any, schema: Schema, path: str = "") -> Iterator[tuple[str
     exponential time would stop the whole lab.
     """
     schema = resolve(schema)
+    if value is not None and not _has_type(value, schema):
+        wanted, shown = schema.get("type", "integer,string"), json.dumps(_json_type(value))
+        yield "FieldValueTypeInvalid", path, f"Invalid value: {shown}: {path} in body must be of type {wanted}: {shown}"
+        return
     if isinstance(value, dict):
         for name in schema.get("required", ()):
             if value.get(name) is None:

@@ -74,6 +74,24 @@ def child_schema(schema: Schema, key: str) -> Schema:
     return resolve(found) if isinstance(found, Mapping) else {}
 
 
+def created_containers(old: Mapping[str, Any], new: Mapping[str, Any], schema: Schema, *, is_custom: bool) -> Fields:
+    """The maps and lists that ``new`` has and ``old`` has not, which whoever makes them owns beside what is in them.
+
+    A struct of a built-in kind is there from the beginning, so nobody makes it.
+    """
+    before = frozenset(_containers(old, resolve(schema), (), is_custom))
+    return frozenset(_containers(new, resolve(schema), (), is_custom)) - before
+
+
+def _containers(value: Any, schema: Schema, path: Path, is_custom: bool) -> Iterator[Path]:
+    children = list(children_of(value, schema)) if len(path) < MAX_DEPTH else []
+    is_struct = "properties" in schema and (not is_custom or path[:1] == ("f:metadata",))
+    if path and children and not is_struct and not _unowned(path):
+        yield path
+    for step, child, inner in children:
+        yield from _containers(child, inner, (*path, step), is_custom)
+
+
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], schema: Schema) -> Fields:
     """The fields that ``new`` sets to something else than ``old``."""
     before = dict(_values(old, resolve(schema), ()))

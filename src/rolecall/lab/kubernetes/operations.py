@@ -119,10 +119,7 @@ class Operations:
         """Replace an object; the caller's resourceVersion, where given, must be the current one."""
         new = self._decoded(resource, found, write)
         metadata = self._own_metadata(resource, namespace, new)
-        if metadata.setdefault("name", name) != name:
-            raise bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
-            )
+        _check_name(metadata, name)
         new["metadata"] = metadata
         old = self.get(resource, namespace, name)
         if metadata.get("resourceVersion") in (None, "", "0") and not resource.is_updated_blindly:
@@ -149,12 +146,14 @@ class Operations:
         changed = self._patched(resource, old, media_type, content)
         if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
             raise bad_request("the patch leaves no object")
-        new = self._decoded(resource, changed, write)
+        try:
+            new = self._decoded(resource, changed, write)
+        except StatusError as error:
+            # The real server says what is wrong with the object that the patch leads to, in these terms.
+            cause = ("FieldValueInvalid", "patch", f"Invalid value: {error.message}")
+            raise (invalid("", "", "", [cause]) if error.code == 400 else error) from None
         metadata = self._own_metadata(resource, namespace, new)
-        if metadata.get("name") != name:
-            raise invalid(resource.group, resource.kind, name, [
-                ("FieldValueInvalid", "metadata.name", f'Invalid value: "{metadata.get("name")}": field is immutable')
-            ])  # fmt: skip
+        _check_name(metadata, name)
         new["metadata"] = metadata
         return self._replace(resource, old, new, write), False
 
@@ -186,6 +185,8 @@ class Operations:
         config = decoding.load_yaml(body)
         if not isinstance(config, dict):
             raise bad_request("the body of an apply is an object")
+        if not config.get("apiVersion") or not config.get("kind"):
+            raise bad_request(f"invalid object type: {config.get('apiVersion') or '/'}, Kind={config.get('kind', '')}")
         config = self._decoded(resource, config, write)
         metadata = self._own_metadata(resource, namespace, config)
         if metadata.setdefault("name", name) != name:
@@ -266,7 +267,8 @@ class Operations:
                 f"the API version and kind in the data ({found.get('apiVersion')}, {found.get('kind')}) do not match "
                 f"the expected ones ({resource.api_version}, {resource.kind})"
             )
-        checked, warnings = decoding.checked(found, self.schema(resource), write.mode, [])
+        is_custom = resource.is_custom
+        checked, warnings = decoding.checked(found, self.schema(resource), write.mode, [], is_custom=is_custom)
         write.warnings.extend(warnings)
         checked["metadata"] = dict(checked.get("metadata") or {})
         return checked
@@ -297,7 +299,8 @@ class Operations:
 
     def _tracked(self, resource: Resource, old: Object | None, new: dict[str, Any], write: Write) -> dict[str, Any]:
         manager = apply.Manager(write.manager, apply.UPDATE, resource.api_version, write.subresource)
-        return apply.track_update(old, new, self.schema(resource), manager, self._now())
+        custom = resource.is_custom
+        return apply.track_update(old, new, self.schema(resource), manager, self._now(), is_custom=custom)
 
     def _check_namespace(self, resource: Resource, namespace: str, name: str) -> None:
         found = self._store.get(_NAMESPACES, "", namespace)
@@ -335,6 +338,13 @@ def _kept_by_server(resource: Resource, old: Object, new: Mapping[str, Any], sub
         }
     found.pop("status", None)
     return {**found, **({"status": old["status"]} if "status" in old else {})}
+
+
+def _check_name(metadata: Mapping[str, Any], name: str) -> None:
+    if not metadata.get("name"):
+        raise bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    if metadata["name"] != name:
+        raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
 
 
 def _same_but_times(old: Object, new: Object) -> bool:

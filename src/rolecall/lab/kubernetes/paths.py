@@ -14,7 +14,7 @@ from rolecall.lab.kubernetes.negotiation import Form, negotiate
 from rolecall.lab.kubernetes.openapi import OpenApi
 from rolecall.lab.kubernetes.requests import ApiRequest
 from rolecall.lab.kubernetes.service_account_tokens import ServiceAccountTokens
-from rolecall.lab.kubernetes.status import StatusError, no_such_path
+from rolecall.lab.kubernetes.status import method_not_allowed, no_such_path
 
 _HEALTH = ("/healthz", "/livez", "/readyz")
 
@@ -31,9 +31,7 @@ class Paths:
     def answer(self, asked: ApiRequest, accept: str) -> Response:
         """The answer; ``NotFound`` where there is nothing at the path."""
         if asked.verb != "get":
-            raise StatusError(
-                405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-            )
+            raise method_not_allowed()
         path = asked.path.rstrip("/") or "/"
         if path in _HEALTH or path.startswith(tuple(f"{health}/" for health in _HEALTH)):
             return Response(text="ok")
@@ -45,8 +43,11 @@ class Paths:
         if path in ("/api", "/apis") and negotiate(accept) is Form.DISCOVERY:
             return _json(discovery.aggregated(self._kinds, path == "/api"), discovery.V2)
         found = self._document(path)
-        if found is None:
+        if found is None and path.startswith("/api/"):
             raise no_such_path()
+        if found is None:
+            # Outside the resources the real server answers as Go's own does.
+            return Response(text="404 page not found\n", status=404)
         return _json(found)
 
     def _document(self, path: str) -> Mapping[str, Any] | None:

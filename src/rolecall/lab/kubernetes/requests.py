@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 from rolecall.lab.kubernetes.selectors import field_requirements
-from rolecall.lab.kubernetes.status import StatusError, bad_request, no_such_path
+from rolecall.lab.kubernetes.status import bad_request, method_not_allowed, no_such_path
 
 MAX_PARAMETERS = 100
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -59,7 +59,7 @@ class ApiRequest:
 def parse_request(method: str, raw_path: str) -> ApiRequest:
     """Take a request apart; ``NotFound`` or ``BadRequest`` where its path or query is none."""
     if method not in _VERBS:
-        raise StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        raise method_not_allowed()
     encoded, _, query = raw_path.partition("?")
     parameters = _parameters(query)
     path = unquote(encoded)
@@ -103,7 +103,7 @@ def _resource(
     elif verb == "delete" and not name:
         verb = "deletecollection"
     elif verb == "create" and name and not subresource:
-        raise StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        raise method_not_allowed()
     return ApiRequest(method, path, verb, group, version, resource, subresource, namespace, name, parameters)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,7 +149,12 @@ class Resources:
             self._operations.delete(resource, where, one["metadata"]["name"], {}, _dry(write, options))
         return Answer(
             200,
-            {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": found},
+            {
+                "kind": f"{resource.kind}List",
+                "apiVersion": resource.api_version,
+                "metadata": metadata,
+                "items": items_of(resource, found),
+            },
         )
 
     async def _review(
@@ -215,7 +220,7 @@ class Resources:
             version, namespace, name = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
             begun, after = int(version), (str(namespace), str(name))
         except (binascii.Error, ValueError, TypeError):
-            raise expired("The provided continue parameter is not valid: start the list again") from None
+            raise bad_request("invalid continue token: continue key is not valid") from None
         if self._store.since(begun, resource.key) is None:
             raise expired("The provided continue parameter is too old to display a consistent list result")
         return begun, after
@@ -242,7 +247,7 @@ def _check_options(asked: ApiRequest, media_type: str) -> None:
     supported = {
         "dryRun": ("All",),
         "fieldValidation": (decoding.IGNORE, decoding.STRICT, decoding.WARN),
-        "propagationPolicy": ("Background", "Foreground", "Orphan"),
+        "propagationPolicy": ("Foreground", "Background", "Orphan", "nil"),
     }
     for name, values in supported.items():
         if given(name) and given(name) not in values:
@@ -271,6 +276,13 @@ def _namespace(resource: Resource, asked: ApiRequest) -> str:
     return asked.namespace
 
 
+def items_of(resource: Resource, found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Objects as items of their list, which says their type once; custom resources keep theirs."""
+    if resource.is_custom:
+        return list(found)
+    return [{key: value for key, value in one.items() if key not in ("apiVersion", "kind")} for one in found]
+
+
 def _place(found: Mapping[str, Any]) -> tuple[str, str]:
     return found["metadata"].get("namespace", ""), found["metadata"]["name"]
 
@@ -285,6 +297,8 @@ def _decoded(body: bytes, media_type: str, mode: str) -> tuple[dict[str, Any], l
         found = decoding.load_yaml(body)
     else:
         raise unsupported_media_type(media_type, f"{_JSON}, {_YAML}, {protobuf.MEDIA_TYPE}")
+    if found is None:
+        found = {}
     if not isinstance(found, dict):
         raise bad_request("the body is not an object")
     problems = [f'duplicate field "{key}"' for key in doubles]

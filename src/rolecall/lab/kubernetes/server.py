@@ -20,7 +20,7 @@ from rolecall.lab.kubernetes.kinds import Kinds, Resource
 from rolecall.lab.kubernetes.negotiation import Form, negotiate, wants_yaml
 from rolecall.lab.kubernetes.paths import Paths
 from rolecall.lab.kubernetes.requests import ApiRequest, parse_request
-from rolecall.lab.kubernetes.resources import Answer, Resources
+from rolecall.lab.kubernetes.resources import Answer, Resources, items_of
 from rolecall.lab.kubernetes.selectors import field_selector, label_selector
 from rolecall.lab.kubernetes.status import StatusError, invalid_options, method_not_allowed, no_such_path, too_large
 from rolecall.lab.kubernetes.store import ObjectStore
@@ -129,6 +129,7 @@ class KubernetesApi:
             kind, version = "PartialObjectMetadataList", "meta.k8s.io/v1"
         else:
             kind, version = f"{resource.kind}List", resource.api_version
+            items = items_of(resource, items)
         return {"kind": kind, "apiVersion": version, "metadata": metadata, "items": items}
 
     def _shown(self, found: Mapping[str, Any], resource: Resource, asked: ApiRequest, form: Form) -> Mapping[str, Any]:
@@ -209,6 +210,8 @@ def _check_list_options(asked: ApiRequest) -> None:
 
 
 def _check_verb(resource: Resource, asked: ApiRequest) -> None:
+    if asked.method == "HEAD" or (asked.verb in ("update", "patch") and not asked.name):
+        raise method_not_allowed()
     if asked.subresource:
         if asked.subresource not in resource.subresources:
             raise no_such_path()
@@ -217,7 +220,7 @@ def _check_verb(resource: Resource, asked: ApiRequest) -> None:
         if asked.verb in _PLURAL_OF_WRITES and "list" in resource.verbs and not resource.is_stored:
             why = f"{resource.plural} cannot be written: a cluster of the lab runs no workloads"
             raise StatusError(405, "MethodNotAllowed", why, {"group": resource.group, "kind": resource.plural})
-        raise method_not_allowed(resource.group, resource.plural, asked.verb)
+        raise method_not_allowed()
     if resource.namespaced and not asked.namespace and asked.verb not in ("list", "watch", "create"):
         raise no_such_path()
     if not resource.namespaced and asked.namespace and resource.plural != "namespaces":

@@ -19,7 +19,7 @@ class StatusError(Exception):
         self.code = code
         self.reason = reason
         self.message = message
-        self.details = dict(details or {})
+        self.details = None if details is None else dict(details)
         super().__init__(message)
 
     def to_status(self) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class StatusError(Exception):
             **({"reason": self.reason} if self.reason else {}),
             "code": self.code,
         }
-        if self.details:
+        if self.details is not None:
             found["details"] = self.details
         return found
 
@@ -53,7 +53,7 @@ def not_found(group: str, resource: str, name: str) -> StatusError:
 
 
 def no_such_path() -> StatusError:
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+    return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def already_exists(group: str, resource: str, name: str) -> StatusError:
@@ -96,9 +96,9 @@ def unauthorized() -> StatusError:
     return StatusError(401, "Unauthorized", "Unauthorized")
 
 
-def method_not_allowed(group: str, resource: str, verb: str) -> StatusError:
-    message = f"{verb} is not supported on resources of kind {_qualified(group, resource)!r}"
-    return StatusError(405, "MethodNotAllowed", message.replace("'", '"'), _about(group, resource, ""))
+def method_not_allowed() -> StatusError:
+    why = "the server does not allow this method on the requested resource"
+    return StatusError(405, "MethodNotAllowed", why, {})
 
 
 def expired(message: str) -> StatusError:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rolecall.lab.kubernetes.kinds import RBAC, Resource
-from rolecall.lab.kubernetes.status import StatusError, invalid
+from rolecall.lab.kubernetes.status import StatusError, bad_request, invalid
 
 Cause = tuple[str, str, str]
 MAX_DATA = 1_048_576
@@ -32,6 +33,12 @@ _SUBDOMAIN_TEXT = (
     "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
+_QUALIFIED_TEXT = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
     "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
@@ -81,16 +88,20 @@ def _metadata(resource: Resource, metadata: Mapping[str, Any], before: Mapping[s
     annotations = metadata.get("annotations") or {}
     for key in annotations:
         if not _is_qualified(key.lower()):
-            yield "FieldValueInvalid", "metadata.annotations", f'Invalid value: "{key[:253]}": not a qualified name'
+            yield "FieldValueInvalid", "metadata.annotations", f'Invalid value: "{key[:253]}": {_QUALIFIED_TEXT}'
     if sum(len(key) + len(value) for key, value in annotations.items()) > MAX_ANNOTATIONS:
         yield "FieldValueTooLong", "metadata.annotations", f"Too long: may not be more than {MAX_ANNOTATIONS} bytes"
 
 
 def _finalizers(metadata: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[Cause]:
     finalizers = metadata.get("finalizers") or ()
-    for one in finalizers:
+    for index, one in enumerate(finalizers):
+        field = f"metadata.finalizers[{index}]"
         if not _is_qualified(one):
-            yield "FieldValueInvalid", "metadata.finalizers", f'Invalid value: "{one[:253]}": not a qualified name'
+            yield "FieldValueInvalid", field, f'Invalid value: "{one[:253]}": {_QUALIFIED_TEXT}'
+        elif "/" not in one and one not in _STANDARD_FINALIZERS:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            yield "FieldValueInvalid", field, f'Invalid value: "{one}": {why}'
     if before.get("deletionTimestamp") and set(finalizers) - set(before.get("finalizers") or ()):
         why = "Forbidden: no new finalizers can be added if the object is being deleted"
         yield "FieldValueForbidden", "metadata.finalizers", why
@@ -113,14 +124,16 @@ def _owners(owners: Sequence[Mapping[str, Any]]) -> Iterator[Cause]:
 def _labels(labels: Mapping[str, str]) -> Iterator[Cause]:
     for key, value in labels.items():
         if not _is_qualified(key):
-            yield "FieldValueInvalid", "metadata.labels", f'Invalid value: "{key[:253]}": not a qualified name'
+            yield "FieldValueInvalid", "metadata.labels", f'Invalid value: "{key[:253]}": {_QUALIFIED_TEXT}'
         if value and (len(value) > 63 or not _QUALIFIED.fullmatch(value)):
             yield (
                 "FieldValueInvalid",
                 "metadata.labels",
                 (
                     f'Invalid value: "{value[:253]}": a valid label must be an empty string or consist of alphanumeric '
-                    "characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+                    "characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
+                    "'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+                    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
                 ),
             )
 
@@ -136,7 +149,7 @@ def _kind(resource: Resource, new: Mapping[str, Any], old: Mapping[str, Any] | N
     match resource.kind:
         case "ConfigMap":
             yield from _data(new, old, ("data", "binaryData"))
-            yield from _base64_values(new.get("binaryData") or {}, "binaryData")
+            _check_base64("ConfigMap", new.get("binaryData") or {})
             for key in set(new.get("data") or ()) & set(new.get("binaryData") or ()):
                 yield (
                     "FieldValueInvalid",
@@ -147,13 +160,17 @@ def _kind(resource: Resource, new: Mapping[str, Any], old: Mapping[str, Any] | N
             yield from _data(new, old, ("data",))
             if old is not None and new.get("type") != old.get("type"):
                 yield "FieldValueInvalid", "type", f'Invalid value: "{new.get("type")}": field is immutable'
-            yield from _base64_values(new.get("data") or {}, "data")
+            _check_base64("Secret", new.get("data") or {})
             for key in _SECRET_KEYS.get(new.get("type", ""), ()):
                 if key not in (new.get("data") or {}):
                     yield "FieldValueRequired", f"data[{key}]", "Required value"
         case "Role" | "ClusterRole":
             for index, rule in enumerate(new.get("rules") or ()):
                 yield from _rule(rule, f"rules[{index}]", resource.kind)
+            aggregation = new.get("aggregationRule")
+            if aggregation is not None and not aggregation.get("clusterRoleSelectors"):
+                why = "Required value: at least one clusterRoleSelector required if aggregationRule is non-nil"
+                yield "FieldValueRequired", "aggregationRule.clusterRoleSelectors", why
         case "RoleBinding" | "ClusterRoleBinding":
             yield from _binding(resource.kind, new, old)
 
@@ -169,7 +186,8 @@ def _data(new: Mapping[str, Any], old: Mapping[str, Any] | None, fields: tuple[s
                     f"{field}[{key[:253]}]",
                     (
                         f'Invalid value: "{key[:253]}": a valid config key must consist of alphanumeric characters, '
-                        "'-', '_' or '.'"
+                        "'-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation "
+                        "is '[-._a-zA-Z0-9]+')"
                     ),
                 )
     if size > MAX_DATA:
@@ -182,18 +200,13 @@ def _data(new: Mapping[str, Any], old: Mapping[str, Any] | None, fields: tuple[s
                 yield "FieldValueForbidden", field, "Forbidden: field is immutable when `immutable` is set"
 
 
-def _base64_values(values: Mapping[str, str], field: str) -> Iterator[Cause]:
-    for key, value in values.items():
-        if not _is_base64(value):
-            yield "FieldValueInvalid", f"{field}[{key}]", "Invalid value: not base64"
-
-
-def _is_base64(value: str) -> bool:
-    try:
-        base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
+def _check_base64(kind: str, values: Mapping[str, str]) -> None:
+    for value in values.values():
+        try:
+            base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            why = "illegal base64 data"
+            raise bad_request(f'{kind} in version "v1" cannot be handled as a {kind}: {why}') from None
 
 
 def _rule(rule: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
@@ -204,19 +217,23 @@ def _rule(rule: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause]:
             yield (
                 "FieldValueInvalid",
                 f"{path}.nonResourceURLs",
-                ("Invalid value: namespaced rules cannot apply to non-resource URLs"),
+                f"Invalid value: {_listed(rule)}: namespaced rules cannot apply to non-resource URLs",
             )
         if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
             yield (
                 "FieldValueInvalid",
                 f"{path}.nonResourceURLs",
-                ("Invalid value: rules cannot apply to both regular resources and non-resource URLs"),
+                f"Invalid value: {_listed(rule)}: rules cannot apply to both regular resources and non-resource URLs",
             )
         return
     for field, what in (("apiGroups", "resource rules must supply at least one api group"),
                         ("resources", "resource rules must supply at least one resource")):  # fmt: skip
         if not rule.get(field):
             yield "FieldValueRequired", f"{path}.{field}", f"Required value: {what}"
+
+
+def _listed(rule: Mapping[str, Any]) -> str:
+    return json.dumps(rule["nonResourceURLs"], separators=(",", ":"))
 
 
 def _binding(kind: str, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Iterator[Cause]:
@@ -229,7 +246,7 @@ def _binding(kind: str, new: Mapping[str, Any], old: Mapping[str, Any] | None) -
             "roleRef.apiGroup",
             (f'Unsupported value: "{role.get("apiGroup", "")}": supported values: "{RBAC}"'),
         )
-    kinds = ("ClusterRole",) if kind == "ClusterRoleBinding" else ("ClusterRole", "Role")
+    kinds = ("ClusterRole",) if kind == "ClusterRoleBinding" else ("Role", "ClusterRole")
     if role.get("kind") not in kinds:
         supported = ", ".join(f'"{one}"' for one in kinds)
         yield (
@@ -270,7 +287,7 @@ def _subject(subject: Mapping[str, Any], path: str, kind: str) -> Iterator[Cause
 def _go(role: Mapping[str, Any]) -> str:
     """A roleRef as the real server's messages print it."""
     parts = {"APIGroup": role.get("apiGroup", ""), "Kind": role.get("kind", ""), "Name": role.get("name", "")}
-    return "{" + ", ".join(f'"{key}":"{value}"' for key, value in parts.items()) + "}"
+    return "{" + ",".join(f'"{key}":"{value}"' for key, value in parts.items()) + "}"
 
 
 def with_defaults(resource: Resource, found: dict[str, Any]) -> dict[str, Any]:
