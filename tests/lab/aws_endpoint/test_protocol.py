@@ -189,6 +189,19 @@ def test_pages_of_several_lists(lab: Any) -> None:
         assert [item for one in pages for item in one.get(key, [])] == whole.get(key, [])
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_what_is_deleted_between_two_pages_hides_nothing(lab: Any, size: int) -> None:
+    """Offboarding deletes page by page; IAM API reference, Marker: where to go on."""
+    client = lab.client("iam")
+    for index in range(7):
+        client.create_user(UserName=f"user-{index}")
+    for one in client.get_paginator("list_users").paginate(PaginationConfig={"PageSize": size}):
+        for user in one["Users"]:
+            if user["UserName"] != "lab-admin":
+                client.delete_user(UserName=user["UserName"])
+    assert [user["UserName"] for user in client.list_users()["Users"]] == ["lab-admin"]
+
+
 def test_eks_pages(lab: Any) -> None:
     client = lab.client("eks")
     for index in range(5):
