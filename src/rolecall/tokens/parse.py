@@ -22,7 +22,8 @@ from rolecall.tokens.mint import CLUSTER_HEADER, LIFETIME, PREFIX
 MAX_EXPIRES = 900
 MAX_SKEW = timedelta(minutes=5)
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-_TIMESTAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
+_TIMESTAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z", re.ASCII)
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _ALLOWED = {
     "action",
     "version",
@@ -133,7 +134,7 @@ def _decode(text: str) -> str:
         url = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError):
         raise TokenError("base64", "the token is not base64url of an ASCII URL") from None
-    if any(character <= " " or character == "\x7f" or character == "\\" for character in url):
+    if _NOT_IN_URL.search(url):
         raise TokenError("url", "the token's URL has characters that no URL has")
     if url.count("?") != 1 or url.count("//") != 1:
         raise TokenError("url", "the token is not the URL of a GetCallerIdentity call")
@@ -176,9 +177,12 @@ def _check_parameters(parameters: dict[str, str]) -> datetime:
         raise TokenError("expires", f"X-Amz-Expires is not a number from 0 to {MAX_EXPIRES}")
     if not re.fullmatch(r"[A-Z0-9]{16,128}/[0-9]{8}/[a-z0-9-]{1,40}/sts/aws4_request", parameters["x-amz-credential"]):
         raise TokenError("credential", "X-Amz-Credential is not a key id with a scope of STS")
-    if not _TIMESTAMP.fullmatch(parameters["x-amz-date"]):
+    stamp = _TIMESTAMP.fullmatch(parameters["x-amz-date"])
+    if not stamp:
         raise TokenError("date", "X-Amz-Date is not of the form 20260131T235959Z")
     try:
-        return datetime.strptime(parameters["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        # strptime takes twenty times as long, and this is done for every token.
+        year, month, day, hour, minute, second = map(int, stamp.groups())
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         raise TokenError("date", "X-Amz-Date is not a date") from None
