@@ -24,6 +24,7 @@ from worlds import (
     ANY_POLICY,
     MAIN,
     NOW,
+    ORGANISATION,
     OTHER,
     SSO_PATH,
     account,
@@ -386,32 +387,6 @@ def test_what_was_not_read_is_left_out_and_told() -> None:
     planned = compare(parse(SEED), world(clusters=[cluster(unread=("may not list bindings",))]), NOW)
     assert planned.unread == {K: "may not list bindings"}
     assert {change.resource.kind for change in planned.changes} == {Kind.IAM_USER, Kind.IAM_ROLE, Kind.IAM_ROLE_POLICY}
-
-
-ORGANISATION = f"""\
-accounts: {{main: {{id: "{MAIN}"}}, second: {{id: "111122223333"}}}}
-people:
-  ann: {{user: ann, account: main, path: /team/, tags: {{a: b}}}}
-  bob: {{user: Bob, account: second, state: absent}}
-  cho: {{user: cho.x, account: second}}
-  far: {{arn: "{user_arn("gone", OTHER)}"}}
-groups: {{team: [ann, cho]}}
-roles:
-  Admins: {{account: main, assumableBy: [team, far], conditions: {{mfa: true}}, tags: {{x: z}}}}
-  devs: {{account: second, assumableBy: [{{person: cho, until: 2026-05-01}}], policies: {{}}}}
-  node: {{arn: "{role_arn("Node-1")}"}}
-  gone: {{name: Node-1, account: second, state: absent}}
-clusters:
-  a: {{account: main, region: eu-west-2, name: kubedemy, unlisted: remove}}
-  b: {{account: second, region: eu-west-2, name: kubedemy}}
-  c: {{account: second, region: eu-west-2, name: prod-1, mapping: crd}}
-  d: {{account: main, region: eu-west-2, name: prod-1, mapping: access-entries}}
-grants:
-  - {{role: Admins, clusters: "*", username: "admin:{{{{SessionName}}}}", groups: [ops], bindings: [{{clusterRole: cluster-admin}}]}}
-  - {{role: devs, clusters: [a, b], groups: [devs], bindings: [{{clusterRole: edit, namespace: x}}, {{clusterRole: view}}]}}
-  - {{role: node, clusters: [a, d], nodeRole: true}}
-  - {{person: ann, clusters: c, username: emergency, until: 2026-02-01, bindings: [{{clusterRole: view}}]}}
-"""  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -115,6 +115,32 @@ def world(accounts: Sequence[Account] = (), clusters: Sequence[ClusterState] = (
     return World(NOW, {a.id: a for a in accounts or [account()]}, {c.arn: c for c in clusters}, caller)
 
 
+# A file that speaks about the worlds below.
+ORGANISATION = f"""\
+accounts: {{main: {{id: "{MAIN}"}}, second: {{id: "111122223333"}}}}
+people:
+  ann: {{user: ann, account: main, path: /team/, tags: {{a: b}}}}
+  bob: {{user: Bob, account: second, state: absent}}
+  cho: {{user: cho.x, account: second}}
+  far: {{arn: "{user_arn("gone", OTHER)}"}}
+groups: {{team: [ann, cho]}}
+roles:
+  Admins: {{account: main, assumableBy: [team, far], conditions: {{mfa: true}}, tags: {{x: z}}}}
+  devs: {{account: second, assumableBy: [{{person: cho, until: 2026-05-01}}], policies: {{}}}}
+  node: {{arn: "{role_arn("Node-1")}"}}
+  gone: {{name: Node-1, account: second, state: absent}}
+clusters:
+  a: {{account: main, region: eu-west-2, name: kubedemy, unlisted: remove}}
+  b: {{account: second, region: eu-west-2, name: kubedemy}}
+  c: {{account: second, region: eu-west-2, name: prod-1, mapping: crd}}
+  d: {{account: main, region: eu-west-2, name: prod-1, mapping: access-entries}}
+grants:
+  - {{role: Admins, clusters: "*", username: "admin:{{{{SessionName}}}}", groups: [ops], bindings: [{{clusterRole: cluster-admin}}]}}
+  - {{role: devs, clusters: [a, b], groups: [devs], bindings: [{{clusterRole: edit, namespace: x}}, {{clusterRole: view}}]}}
+  - {{role: node, clusters: [a, d], nodeRole: true}}
+  - {{person: ann, clusters: c, username: emergency, until: 2026-02-01, bindings: [{{clusterRole: view}}]}}
+"""  # fmt: skip
+
 # Worlds at random: few names, so that they meet.
 _names = st.sampled_from(["ann", "Bob", "cho.x", "dan@example.com"])
 _roles = st.sampled_from(["Admins", "devs", "Node-1", "AWSReservedSSO_Platform_0123456789abcdef"])

@@ -17,7 +17,7 @@ class Finding:
     """What one guard found.
 
     :param code: of the guard, for programs and ``--allow``.
-    :param about: what it is about: the name of a role or person, an ARN, a cluster's name.
+    :param about: what it is about, for ``--allow CODE:ABOUT``: a role's, person's or cluster's name, an account's id.
     :param text: the sentence that a person reads.
     :param advice: what to do instead.
     :param place: ``file:line:column`` of what wants it, or empty.
@@ -26,7 +26,7 @@ class Finding:
     """
 
     code: str
-    about: str
+    about: tuple[str, ...]
     text: str
     advice: str = ""
     place: str = ""
@@ -53,7 +53,7 @@ class Allowance:
         return cls(code, about)
 
     def covers(self, found: Finding) -> bool:
-        return self.code == found.code and self.about in ("", found.about)
+        return self.code == found.code and self.about in ("", *found.about)
 
 
 def allowed(found: Finding, allowances: Sequence[Allowance]) -> Finding:

@@ -198,7 +198,7 @@ def from_json(text: str, where: str = "") -> Plan:
             raise PlanError(f"no plan of format {FORMAT}", where=where, advice="write it with rolecall plan --out FILE")
         return Plan(
             tuple(_change(one) for one in found["changes"]),
-            tuple(Finding(**one) for one in found["findings"]),
+            tuple(Finding(**{**one, "about": tuple(one["about"])}) for one in found["findings"]),
             dict(found["effects"]),
             parse_moment(found["madeAt"]) if found["madeAt"] else None,
             str(found["caller"]),
