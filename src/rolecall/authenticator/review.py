@@ -6,7 +6,7 @@ Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from rolecall.arn import canonicalize
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.mapping.resolve import MappingDecision
-from rolecall.model import CallerIdentity, Identity, KubernetesUser
+from rolecall.model import CallerIdentity, Identity, KubernetesUser, Reason
 from rolecall.tokens.hosts import StsHosts
 from rolecall.tokens.mint import PREFIX
 from rolecall.tokens.parse import PresignedCall, TokenError, parse_token
@@ -42,45 +42,103 @@ class StsClient(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A TokenReview that can be answered."""
+
+    version: str
+    token: str
+    audiences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An answered TokenReview and what led to it.
+
+    :param code: of the refusal: a :class:`TokenError`'s, a mapping reason's, ``sts-refused``, ``arn``, ``malformed``;
+        ``mapped`` where the answer is a user.
+    :param identity: whoever STS says it is; ``None`` where it came to no answer of STS.
+    """
+
+    answer: Mapping[str, Any]
+    code: str
+    identity: Identity | None = None
+    user: KubernetesUser | None = None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """What is fixed for a cluster: its id, whom to ask, and how identities are mapped.
 
-    :param map_identity: from an identity to a Kubernetes user.
+    :param map_identity: from an identity to a Kubernetes user, at once or where it has to ask somebody later.
     """
 
     cluster: str
     hosts: StsHosts
     sts: StsClient
-    map_identity: Callable[[Identity], MappingDecision]
+    map_identity: Callable[[Identity], MappingDecision | Awaitable[MappingDecision]]
 
     async def __call__(self, review: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
         """Answer a TokenReview in its own version; :class:`StsThrottledError` and :class:`StsUnavailableError` pass."""
-        version = review.get("apiVersion")
-        spec = review.get("spec")
-        if version not in VERSIONS or review.get("kind") != "TokenReview" or not isinstance(spec, Mapping):
-            return _answer(VERSIONS[0], {"authenticated": False, "error": "this is not a TokenReview"})
-        token, audiences = spec.get("token"), spec.get("audiences") or []
-        if not isinstance(token, str) or not isinstance(audiences, list) or len(audiences) > MAX_AUDIENCES:
-            return _answer(version, {"authenticated": False, "error": "the TokenReview has no token"})
+        question = read_question(review)
+        if isinstance(question, Outcome):
+            return dict(question.answer)
         try:
-            identity = await self.identify(token, now=now)
+            identity, _ = await self.identify(question.token, now=now)
         except (TokenError, StsRefusedError, InvalidArnError) as error:
-            return _answer(version, {"authenticated": False, "error": error.what})
-        decision = self.map_identity(identity)
-        if decision.user is None:
-            return _answer(version, {"authenticated": False, "error": decision.reasons[0].text})
-        status: dict[str, Any] = {"authenticated": True, "user": user_info(decision.user)}
-        if audiences:
-            status["audiences"] = audiences
-        return _answer(version, status)
+            return dict(refused(question, error).answer)
+        found = self.map_identity(identity)
+        decision = found if isinstance(found, MappingDecision) else await found
+        return dict(decided(question, identity, decision).answer)
 
-    async def identify(self, token: str, *, now: datetime) -> Identity:
-        """The identity behind a token, confirmed by STS."""
+    async def identify(self, token: str, *, now: datetime) -> tuple[Identity, datetime]:
+        """The identity behind a token, confirmed by STS, and the end of the token's life."""
         call = parse_token(token, self.cluster, now=now, hosts=self.hosts)
         caller = await self.sts.get_caller_identity(call)
         user_id, _, session_name = caller.user_id.partition(":")
         canonical = canonicalize(caller.arn)
-        return Identity(caller.arn, canonical, caller.account, user_id, session_name, call.access_key_id)
+        identity = Identity(caller.arn, canonical, caller.account, user_id, session_name, call.access_key_id)
+        return identity, call.expires_at
+
+
+def read_question(review: Any) -> Question | Outcome:
+    """The question in a TokenReview, or the refusal where there is none."""
+    version = review.get("apiVersion") if isinstance(review, Mapping) else None
+    if version not in VERSIONS or review.get("kind") != "TokenReview" or not isinstance(review.get("spec"), Mapping):
+        return _refusal(VERSIONS[0], "malformed", "this is not a TokenReview")
+    spec = review["spec"]
+    token, audiences = spec.get("token"), spec.get("audiences") or ()
+    if (
+        not isinstance(token, str)
+        or not isinstance(audiences, (list, tuple))
+        or len(audiences) > MAX_AUDIENCES
+        or not all(isinstance(audience, str) for audience in audiences)
+    ):
+        return _refusal(version, "malformed", "the TokenReview has no token")
+    return Question(version, token, tuple(audiences))
+
+
+def refused(question: Question, error: TokenError | StsRefusedError | InvalidArnError) -> Outcome:
+    """The answer to a token that is none, or that STS does not know."""
+    match error:
+        case TokenError():
+            return _refusal(question.version, error.code, error.what)
+        case StsRefusedError():
+            return _refusal(question.version, "sts-refused", error.what)
+        case _:
+            return _refusal(question.version, "arn", error.what)
+
+
+def decided(question: Question, identity: Identity, decision: MappingDecision) -> Outcome:
+    """The answer for an identity that is mapped, or is not."""
+    reason = decision.reasons[0] if decision.reasons else Reason("mapped", "")
+    if decision.user is None:
+        refusal = _refusal(question.version, reason.code, reason.text)
+        return Outcome(refusal.answer, reason.code, identity, None, reason)
+    status: dict[str, Any] = {"authenticated": True, "user": user_info(decision.user)}
+    if question.audiences:
+        status["audiences"] = list(question.audiences)
+    return Outcome(_answer(question.version, status), "mapped", identity, decision.user, reason)
 
 
 def looks_like_aws_token(token: str) -> bool:
@@ -98,6 +156,11 @@ def user_info(user: KubernetesUser) -> dict[str, Any]:
     if user.extra:
         found["extra"] = {key: list(values) for key, values in user.extra.items()}
     return found
+
+
+def _refusal(version: str, code: str, text: str) -> Outcome:
+    answer = _answer(version, {"authenticated": False, "error": text})
+    return Outcome(answer, code, reason=Reason(code, text))
 
 
 def _answer(version: str, status: dict[str, Any]) -> dict[str, Any]:

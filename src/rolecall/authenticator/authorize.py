@@ -1,0 +1,110 @@
+"""SubjectAccessReview in, SubjectAccessReview out: the EKS access policies as an authorisation webhook.
+
+EKS grants them by the principal's id, to whoever came with a token of their own. The webhook sees only what the API
+server took over from the TokenReview: the id has to be in the uid as well as in the extras, so that an impersonator
+needs the right to both. Whatever is not allowed is no opinion, never a denial: RBAC decides. Sources: Kubernetes
+documentation, "Webhook Mode" (authorization); EKS user guide, "Associate access policies with access entries".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rolecall.mapping.chain import AccessEntryBackend
+from rolecall.mapping.resolve import EXTRA_PRINCIPAL_ID
+from rolecall.model import KubernetesUser
+from rolecall.rbac.access_policies import PolicyAssociation, authorize_access_policies
+from rolecall.rbac.rules import Attributes
+
+VERSIONS = ("authorization.k8s.io/v1", "authorization.k8s.io/v1beta1")
+MAX_GROUPS = 10_000
+_UID_PREFIX = "aws-iam-authenticator:"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessOutcome:
+    """An answered SubjectAccessReview.
+
+    :param request: what was asked; ``None`` where the review cannot be read.
+    """
+
+    answer: Mapping[str, Any]
+    allowed: bool
+    principal_id: str = ""
+    reason: str = ""
+    request: Attributes | None = None
+
+
+def authorize(review: Any, entries: AccessEntryBackend | None) -> AccessOutcome:
+    """Allow what an access policy of the caller's entry allows; no opinion about everything else."""
+    version = review.get("apiVersion") if isinstance(review, Mapping) else None
+    spec = review.get("spec") if isinstance(review, Mapping) else None
+    if version not in VERSIONS or review.get("kind") != "SubjectAccessReview" or not isinstance(spec, Mapping):
+        return _outcome(VERSIONS[0], "this is not a SubjectAccessReview")
+    request = _attributes(spec)
+    if request is None:
+        return _outcome(version, "the SubjectAccessReview cannot be read")
+    principal_id, arn = _principal(spec)
+    entry = None
+    if principal_id and entries is not None:
+        entry = entries.by_id.get(principal_id) or entries.by_arn.get(arn)
+    if entry is None:
+        return _outcome(version, "", principal_id, request)
+    associations = [PolicyAssociation(entry.principal_arn, one.policy_arn, one.namespaces) for one in entry.policies]
+    decision = authorize_access_policies(request, principal_id, associations)
+    if not decision.allowed:
+        return _outcome(version, "", principal_id, request)
+    answer = _answer(version, {"allowed": True, "reason": decision.reason})
+    return AccessOutcome(answer, True, principal_id, decision.reason, request)
+
+
+def _principal(spec: Mapping[str, Any]) -> tuple[str, str]:
+    """The AWS principal's id and canonical ARN, where uid and extras agree about it."""
+    extra = spec.get("extra")
+    if not isinstance(extra, Mapping):
+        return "", ""
+    # Extras travel as header names where a front proxy authenticates, and lose their case there.
+    found = {str(key).lower(): value for key, value in extra.items()}
+
+    def only(key: str) -> str:
+        values = found.get(key.lower())
+        return values[0] if isinstance(values, list) and len(values) == 1 and isinstance(values[0], str) else ""
+
+    principal_id, uid = only(EXTRA_PRINCIPAL_ID), spec.get("uid")
+    if not principal_id or not isinstance(uid, str) or not uid.startswith(_UID_PREFIX):
+        return "", ""
+    if uid.rpartition(":")[2] != principal_id:
+        return "", ""
+    return principal_id, only("canonicalArn").lower()
+
+
+def _attributes(spec: Mapping[str, Any]) -> Attributes | None:
+    groups = spec.get("groups", spec.get("group")) or ()
+    name = spec.get("user") or ""
+    if not isinstance(name, str) or not isinstance(groups, (list, tuple)) or len(groups) > MAX_GROUPS:
+        return None
+    user = KubernetesUser(name, groups=tuple(group for group in groups if isinstance(group, str)))
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if isinstance(resource, Mapping):
+        keys = ("verb", "group", "version", "resource", "subresource", "namespace", "name")
+        values = [resource.get(key) or "" for key in keys]
+        if all(isinstance(value, str) for value in values) and values[0] and values[3]:
+            return Attributes(user, *values)
+    elif isinstance(path, Mapping):
+        verb, where = path.get("verb"), path.get("path")
+        if isinstance(verb, str) and isinstance(where, str) and verb and where:
+            return Attributes(user, verb, path=where)
+    return None
+
+
+def _outcome(version: str, error: str, principal_id: str = "", request: Attributes | None = None) -> AccessOutcome:
+    status: dict[str, Any] = {"allowed": False}
+    if error:
+        status["evaluationError"] = error
+    return AccessOutcome(_answer(version, status), False, principal_id, error, request)
+
+
+def _answer(version: str, status: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": "SubjectAccessReview", "status": status}

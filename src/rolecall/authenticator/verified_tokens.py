@@ -1,0 +1,83 @@
+"""What STS said about a token, for a short while: bounded, keyed by digest, and never longer than the token lives.
+
+Identical tokens that arrive while STS is being asked wait for the one answer. Refusals are not remembered: a token that
+was refused once may be good when STS has caught up with a new key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from rolecall.model import Identity
+
+MAX_TOKENS = 4_096
+
+Ask = Callable[[str], Awaitable[tuple[Identity, datetime]]]
+
+
+class VerifiedTokens:
+    """Remembers identities by the digest of their token.
+
+    :param ask: verifies a token with STS; the identity and the end of the token's life.
+    :param seconds: how long an answer counts; 0 remembers nothing, and still joins what is in flight.
+    """
+
+    def __init__(self, ask: Ask, seconds: float, max_tokens: int = MAX_TOKENS) -> None:
+        self._ask = ask
+        self._seconds = seconds
+        self._max_tokens = max_tokens
+        self._known: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+        self._asked: dict[bytes, asyncio.Task[tuple[Identity, datetime]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def known(self, token: str, now: float) -> Identity | None:
+        """The identity behind a token, where it was verified just now.
+
+        :param now: seconds since 1970.
+        """
+        if not self._seconds:
+            return None
+        digest = _digest(token)
+        found = self._known.get(digest)
+        if found is None:
+            return None
+        if now >= found[0]:
+            del self._known[digest]
+            return None
+        return found[1]
+
+    def is_asked(self, token: str) -> bool:
+        """Whether STS is being asked about this very token."""
+        return _digest(token) in self._asked
+
+    async def verify(self, token: str, now: float) -> Identity:
+        """Ask STS about a token, or wait for whoever has asked already. Raises what asking raises."""
+        digest = _digest(token)
+        task = self._asked.get(digest)
+        if task is None:
+            # A task of its own: if whoever asked first hangs up, the others still get their answer.
+            task = asyncio.ensure_future(self._ask(token))
+            self._asked[digest] = task
+            task.add_done_callback(lambda done: self._answered(digest, done, now))
+        identity, _ = await asyncio.shield(task)
+        return identity
+
+    def _answered(self, digest: bytes, done: asyncio.Task[tuple[Identity, datetime]], now: float) -> None:
+        self._asked.pop(digest, None)
+        # Looking at the exception also keeps asyncio from reporting one that nobody waited for any more.
+        if done.cancelled() or done.exception() is not None or not self._seconds:
+            return
+        identity, ends = done.result()
+        self._known[digest] = (min(now + self._seconds, ends.timestamp()), identity)
+        if len(self._known) > self._max_tokens:
+            self._known.popitem(last=False)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

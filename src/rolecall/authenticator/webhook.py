@@ -1,0 +1,303 @@
+"""The webhook's addresses: what is read, who is asked, what is answered, written down and counted.
+
+A refusal is ``200`` with ``authenticated: false``: an API server takes any other status for a broken webhook. ``429``
+asks it to come back (STS throttles, or one client asks too much), ``503`` says that no answer can be given just now.
+Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authenticator v0.7 ``pkg/server/server.go``,
+which answers a refusal with 403: the one deliberate difference, see ADR 8.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rolecall.authenticator import metrics as names
+from rolecall.authenticator.authorize import AccessOutcome, authorize
+from rolecall.authenticator.decision_log import AuditLog, Log, without_secrets
+from rolecall.authenticator.http_server import Request, Response
+from rolecall.authenticator.mapping_store import MappingStore
+from rolecall.authenticator.metrics import CONTENT_TYPE, Metrics
+from rolecall.authenticator.rate_limit import RateLimit
+from rolecall.authenticator.review import (
+    Outcome,
+    Question,
+    StsRefusedError,
+    StsThrottledError,
+    StsUnavailableError,
+    decided,
+    read_question,
+    refused,
+)
+from rolecall.authenticator.verified_tokens import VerifiedTokens
+from rolecall.errors import InvalidArnError
+from rolecall.mapping.chain import Match
+from rolecall.mapping.resolve import MappingDecision
+from rolecall.model import Identity, Reason
+from rolecall.tokens.parse import TokenError
+
+TEXT = "text/plain; charset=utf-8"
+RETRY = "Retry-After: 1\r\n"
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+PrivateDnsName = Callable[[str], Awaitable[str]]
+
+
+class PrivateDnsError(Exception):
+    """EC2 does not know an instance, or could not be asked."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One review on its way."""
+
+    request: Request
+    started: float
+    sts_ended: float = 0.0
+
+
+class Webhook:
+    """Answers requests.
+
+    :param cluster: written into every record.
+    :param private_dns_name: of an instance; raises :class:`PrivateDnsError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: str,
+        tokens: VerifiedTokens,
+        store: MappingStore,
+        private_dns_name: PrivateDnsName,
+        log: Log,
+        audit: AuditLog,
+        metrics: Metrics,
+        rate_limit: RateLimit,
+    ) -> None:
+        self._cluster = cluster
+        self._tokens = tokens
+        self._store = store
+        self._private_dns_name = private_dns_name
+        self._log = log
+        self._audit = audit
+        self._metrics = metrics
+        self._rate_limit = rate_limit
+        # Whether the server is about to stop; it is made after its webhook.
+        self.is_draining: Callable[[], bool] = lambda: False
+
+    def handle(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        """The answer to a request, at once where nobody has to be asked for it."""
+        match request.path:
+            case "/authenticate":
+                return self._authenticate(request)
+            case "/authorize":
+                return self._authorize(request)
+            case "/healthz" | "/livez":
+                return Response(200, b"ok", TEXT)
+            case "/readyz":
+                return self._ready()
+            case "/metrics":
+                return Response(200, self._metrics.exposition(), CONTENT_TYPE)
+            case _:
+                return Response(404, b"404 page not found\n", TEXT)
+
+    def _ready(self) -> Response:
+        if self.is_draining():
+            return Response(503, b"shutting down\n", TEXT)
+        if pending := self._store.pending:
+            return Response(503, f"waiting for the mappings of {', '.join(pending)}\n".encode(), TEXT)
+        return Response(200, b"ok", TEXT)
+
+    def _authenticate(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        call = _Call(request, time.perf_counter())
+        if request.method != "POST":
+            return self._malformed(call, 405, "expected POST", "unexpected request method")
+        if not request.body:
+            return self._malformed(call, 400, "expected a request body", "empty request body")
+        try:
+            review = json.loads(request.body)
+        except (ValueError, RecursionError):
+            text = "expected a request body to be a TokenReview"
+            return self._malformed(call, 400, text, "could not parse request body")
+        question = read_question(review)
+        if isinstance(question, Outcome):
+            return self._answer(call, question, names.MALFORMED)
+        known = self._tokens.known(question.token, time.time())
+        parsed = time.perf_counter()
+        self._metrics.phase["parse"].observe(parsed - call.started)
+        if known is None:
+            return self._verify(call, question)
+        self._metrics.token_cached.inc()
+        call.sts_ended = parsed
+        return self._map(call, question, known)
+
+    async def _verify(self, call: _Call, question: Question) -> Response:
+        if self._tokens.is_asked(question.token):
+            self._metrics.token_joined.inc()
+        elif not self._rate_limit.allows(call.request.client, call.started):
+            return self._unavailable(call, 429, names.RATE_LIMITED, "this client asks for too many reviews")
+        else:
+            self._metrics.token_asked.inc()
+        asked = time.perf_counter()
+        try:
+            identity = await self._tokens.verify(question.token, time.time())
+        except TokenError as error:
+            return self._answer(call, refused(question, error), names.INVALID)
+        except (StsRefusedError, InvalidArnError) as error:
+            return self._answer(call, refused(question, error), names.STS_ERROR)
+        except StsThrottledError as error:
+            return self._unavailable(call, 429, names.STS_THROTTLING, error.what)
+        except StsUnavailableError as error:
+            return self._unavailable(call, 503, names.STS_ERROR, error.what)
+        call.sts_ended = time.perf_counter()
+        self._metrics.phase["sts"].observe(call.sts_ended - asked)
+        answer = self._map(call, question, identity)
+        return answer if isinstance(answer, Response) else await answer
+
+    def _map(self, call: _Call, question: Question, identity: Identity) -> Response | Coroutine[Any, Any, Response]:
+        chain = self._store.chain
+        found = chain.find(identity)
+        if isinstance(found, MappingDecision):
+            if self._store.pending:
+                what = f"no mapping yet: {', '.join(self._store.pending)} has not been read"
+                return self._unavailable(call, 503, names.NOT_READY, what)
+            return self._decided(call, question, identity, found)
+        backend, match = found
+        if match.needs_private_dns_name and identity.session_name.startswith("i-"):
+            return self._map_node(call, question, identity, match)
+        return self._decided(call, question, identity, chain.rendered(identity, backend, match))
+
+    async def _map_node(self, call: _Call, question: Question, identity: Identity, match: Match) -> Response:
+        try:
+            name = await self._private_dns_name(identity.session_name)
+        except PrivateDnsError as error:
+            decision = MappingDecision(None, (Reason("private-dns-name", str(error), match.source),))
+        else:
+            # The mappings may have changed while EC2 was asked.
+            decision = self._store.chain.resolve(identity, ec2_private_dns_name=name)
+        return self._decided(call, question, identity, decision)
+
+    def _decided(self, call: _Call, question: Question, identity: Identity, decision: MappingDecision) -> Response:
+        result = names.SUCCESS if decision.user is not None else names.UNKNOWN
+        self._metrics.phase["mapping"].observe(time.perf_counter() - call.sts_ended)
+        return self._answer(call, decided(question, identity, decision), result)
+
+    def _answer(self, call: _Call, outcome: Outcome, result: str) -> Response:
+        body = _encode(outcome.answer).encode()
+        self._record(call, result, outcome.code, outcome)
+        self._metrics.authenticate[result].observe(time.perf_counter() - call.started)
+        return Response(200, body)
+
+    def _malformed(self, call: _Call, status: int, text: str, message: str) -> Response:
+        request = call.request
+        self._log.error(message, path=request.path, client=request.client, method=request.method[:20])
+        self._metrics.authenticate[names.MALFORMED].observe(time.perf_counter() - call.started)
+        return Response(status, f"{text}\n".encode(), TEXT, "Allow: POST\r\n" if status == 405 else "")
+
+    def _unavailable(self, call: _Call, status: int, result: str, what: str) -> Response:
+        self._record(call, result, result, None, what)
+        self._metrics.authenticate[result].observe(time.perf_counter() - call.started)
+        return Response(status, f"{what}\n".encode(), TEXT, RETRY)
+
+    def _record(self, call: _Call, result: str, code: str, outcome: Outcome | None, what: str = "") -> None:
+        """Write a decision down, before its answer leaves."""
+        identity = outcome.identity if outcome else None
+        user = outcome.user if outcome else None
+        reason = outcome.reason if outcome else None
+        scrubbed = identity is not None and identity.account in self._store.chain.scrubbed
+        shown: dict[str, Any] = {"client": call.request.client}
+        if identity is not None and not scrubbed:
+            shown |= {
+                "arn": identity.canonical_arn,
+                "accesskeyid": identity.access_key_id,
+                "accountid": identity.account,
+                "userid": identity.user_id,
+                "session": identity.session_name,
+            }
+        if user is not None:
+            shown |= {"username": user.username, "uid": user.uid, "groups": user.groups}
+            shown["source"] = reason.source if reason else ""
+            self._log.write(20, "access granted", shown)
+        else:
+            text = what or (
+                without_secrets(reason.text) if reason and identity is None else reason.text if reason else ""
+            )
+            shown |= {"error": "the identity's account is scrubbed" if scrubbed else text, "code": code}
+            if reason and reason.source:
+                shown["source"] = reason.source
+            self._log.write(30, "access denied", shown)
+        if self._audit.wanted:
+            self._write_audit(call, result, code, shown)
+
+    def _write_audit(self, call: _Call, result: str, code: str, shown: Mapping[str, Any]) -> None:
+        record = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "kind": "authentication",
+            "cluster": self._cluster,
+            "decision": "allow" if result == names.SUCCESS else "deny",
+            "result": result,
+            "code": code,
+            "accessKeyId": shown.get("accesskeyid", ""),
+            "sessionName": shown.get("session", ""),
+            "canonicalArn": shown.get("arn", ""),
+            "accountId": shown.get("accountid", ""),
+            "principalId": shown.get("userid", ""),
+            "username": shown.get("username", ""),
+            "uid": shown.get("uid", ""),
+            "groups": shown.get("groups", ()),
+            "source": shown.get("source", ""),
+            "error": shown.get("error", ""),
+            "client": call.request.client,
+            "milliseconds": round((time.perf_counter() - call.started) * 1000, 3),
+        }
+        self._append(record)
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        try:
+            self._audit.write(record)
+        except OSError as error:
+            # A full disk must not lock everybody out; the metric and the log say that records are missing.
+            self._metrics.audit_failures.inc()
+            self._log.error("an audit record could not be written", error=error.strerror or "")
+
+    def _authorize(self, request: Request) -> Response:
+        started = time.perf_counter()
+        if request.method != "POST":
+            return Response(405, b"expected POST\n", TEXT, "Allow: POST\r\n")
+        try:
+            review = json.loads(request.body)
+        except (ValueError, RecursionError):
+            return Response(400, b"expected a request body to be a SubjectAccessReview\n", TEXT)
+        if self._store.awaits_access_entries:
+            return Response(503, b"the access entries have not been read\n", TEXT, RETRY)
+        outcome = authorize(review, self._store.access_entries)
+        self._record_access(request, outcome)
+        result = "allowed" if outcome.allowed else "no_opinion"
+        self._metrics.authorize.labels(result).observe(time.perf_counter() - started)
+        return Response(200, _encode(outcome.answer).encode())
+
+    def _record_access(self, request: Request, outcome: AccessOutcome) -> None:
+        # No opinion is what most questions get, of every controller and many times a second: only grants are records.
+        if not outcome.allowed or outcome.request is None:
+            return
+        asked = outcome.request
+        shown = {
+            "client": request.client,
+            "username": asked.user.username,
+            "userid": outcome.principal_id,
+            "verb": asked.verb,
+            "resource": f"{asked.resource}/{asked.subresource}" if asked.subresource else asked.resource,
+            "group": asked.api_group,
+            "namespace": asked.namespace,
+            "name": asked.name,
+            "path": asked.path,
+            "source": outcome.reason,
+        }
+        self._log.write(10, "access policy allows", shown)
+        if self._audit.wanted:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self._append({"time": now, "kind": "authorization", "cluster": self._cluster, "decision": "allow", **shown})

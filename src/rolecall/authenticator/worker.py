@@ -1,0 +1,227 @@
+"""One process of the authenticator: its mappings, its way to STS, its webhook, from start to a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rolecall.authenticator import file_sources
+from rolecall.authenticator.certificates import CertificateError, CertificateFiles, load_context, load_into
+from rolecall.authenticator.decision_log import AuditLog, Log, StandardLogging
+from rolecall.authenticator.http_server import HttpServer, Request, Response
+from rolecall.authenticator.mapping_store import MappingStore, Source, Version
+from rolecall.authenticator.metrics import Metrics
+from rolecall.authenticator.private_dns import PrivateDnsNames, ec2_describe
+from rolecall.authenticator.rate_limit import RateLimit
+from rolecall.authenticator.review import Review
+from rolecall.authenticator.sts import AwsSts, StsEvents, tls_context
+from rolecall.authenticator.verified_tokens import VerifiedTokens
+from rolecall.authenticator.webhook import TEXT, Webhook
+from rolecall.mapping.chain import ACCESS_ENTRIES, CRD, DYNAMIC_FILE, EKS_CONFIG_MAP, MOUNTED_FILE, TableBackend
+from rolecall.mapping.entry_table import EntryTable, MatchOptions
+from rolecall.mapping.server_config import ServerSettings
+from rolecall.model import Identity
+from rolecall.tokens.hosts import StsHosts
+
+DRAIN_SECONDS = 10.0
+CERTIFICATE_SECONDS = 1.0
+LATE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a worker is started with.
+
+    :param listening: bound sockets of the webhook; closing them is the worker's.
+    :param healthz: a bound socket that answers ``/healthz`` without TLS, or ``None``.
+    :param place: from 0; the one in place 0 writes the status of IAMIdentityMapping objects.
+    :param ready: called once requests are answered.
+    :param parent: a pipe's end that closes when whoever started the worker is gone, or ``None``.
+    """
+
+    settings: ServerSettings
+    config_file: str
+    files: CertificateFiles
+    listening: socket.socket
+    log: Log
+    healthz: socket.socket | None = None
+    place: int = 0
+    ready: Callable[[], None] = lambda: None
+    parent: int | None = None
+    modes: tuple[str, ...] = field(default=())
+
+
+def match_options(settings: ServerSettings) -> MatchOptions:
+    """What entries may match besides exact ARNs."""
+    return MatchOptions(settings.sso_role_match, settings.role_paths, settings.wildcard_arns)
+
+
+async def run_worker(options: WorkerOptions) -> None:
+    """Serve until SIGTERM or SIGINT, or until ``parent`` is gone; then finish what is under way."""
+    settings, log = options.settings, options.log
+    root = logging.getLogger()
+    root.handlers[:] = [StandardLogging(log)]
+    metrics = Metrics()
+    store = MappingStore(settings, options.modes, log, metrics)
+    audit = AuditLog(settings.audit_log)
+    stopped = _stop_signals(options.parent)
+    tls = load_context(options.files)
+    async with AwsSts(
+        tls=tls_context(settings.sts_ca_file),
+        connections=settings.sts_connections,
+        seconds=settings.sts_timeout_seconds,
+        own_endpoint=settings.sts_endpoint,
+        events=_sts_events(metrics),
+    ) as sts:
+        webhook = _webhook(options, sts, store, audit, metrics)
+        server = HttpServer(webhook.handle)
+        webhook.is_draining = lambda: server.draining
+        running = [asyncio.create_task(source.run()) for source in sources(options, store, metrics)]
+        running.append(asyncio.create_task(_watch_certificate(tls, options.files, log)))
+        running.append(asyncio.create_task(_reopen(audit)))
+        for task in running:
+            task.add_done_callback(lambda done: _died(done, log, stopped))
+        # Files are read before the first request: their mappings are in force from the start.
+        await asyncio.sleep(0)
+        await server.listen(options.listening, tls)
+        health = HttpServer(_healthz)
+        if options.healthz is not None:
+            await health.listen(options.healthz, None)
+        options.ready()
+        await stopped.wait()
+        log.info("shutting down")
+        await server.drain(DRAIN_SECONDS)
+        await health.drain(0.0)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _webhook(options: WorkerOptions, sts: AwsSts, store: MappingStore, audit: AuditLog, metrics: Metrics) -> Webhook:
+    settings = options.settings
+    own = frozenset({settings.sts_endpoint.partition("://")[2]} if settings.sts_endpoint else ())
+    review = Review(settings.cluster_id, StsHosts(settings.partition, own), sts, lambda one: store.chain.resolve(one))
+
+    async def ask(token: str) -> tuple[Identity, datetime]:
+        return await review.identify(token, now=datetime.now(UTC))
+
+    names = PrivateDnsNames(
+        ec2_describe(settings),
+        rate=settings.ec2_qps,
+        burst=settings.ec2_burst,
+        log=options.log,
+        counted=metrics.ec2_calls.inc,
+    )
+    return Webhook(
+        cluster=settings.cluster_id,
+        tokens=VerifiedTokens(ask, settings.token_cache_seconds),
+        store=store,
+        private_dns_name=names,
+        log=options.log,
+        audit=audit,
+        metrics=metrics,
+        rate_limit=RateLimit(settings.client_rate),
+    )
+
+
+def sources(options: WorkerOptions, store: MappingStore, metrics: Metrics) -> list[Source]:
+    """Where the backends that are asked for get their mappings; libraries are imported for those only."""
+    settings, modes = options.settings, options.modes
+    matching = match_options(settings)
+    found: list[Source] = []
+    if MOUNTED_FILE in modes and not options.config_file:
+        store.take(Version(TableBackend(MOUNTED_FILE, EntryTable()), "no configuration file"))
+    elif MOUNTED_FILE in modes:
+        found.append(file_sources.mounted_file(options.config_file, store, matching))
+    if DYNAMIC_FILE in modes:
+        strict = settings.user_id_strict
+        found.append(file_sources.dynamic_file(settings.dynamic_file, store, matching, metrics, user_id_strict=strict))
+    if EKS_CONFIG_MAP in modes or CRD in modes:
+        from rolecall.authenticator.cluster_sources import ClusterAddress, config_map, identity_mappings
+
+        address = ClusterAddress(settings.kubeconfig, settings.master)
+        if EKS_CONFIG_MAP in modes:
+            found.append(config_map(address, store, matching, metrics))
+        if CRD in modes:
+            found.append(identity_mappings(address, store, options.log, write_status=options.place == 0))
+    if ACCESS_ENTRIES in modes and settings.access_entries_file:
+        found.append(file_sources.access_entry_file(settings.access_entries_file, store))
+    elif ACCESS_ENTRIES in modes:
+        from rolecall.authenticator.eks_entries import EksEntries
+
+        cluster = settings.access_entries_cluster
+        found.append(EksEntries(cluster, settings.region, settings.access_entries_seconds, store, options.log))
+    if settings.dynamic_backend_mode_file:
+        found.append(file_sources.backend_mode_file(settings.dynamic_backend_mode_file, store, modes))
+    return found
+
+
+def _sts_events(metrics: Metrics) -> StsEvents:
+    return StsEvents(
+        answered=lambda status, region: metrics.sts_responses.labels(str(status), region).inc(),
+        failed=lambda region: metrics.sts_connection_failures.labels(region).inc(),
+        throttled=lambda region: metrics.sts_throttling.labels(region).inc(),
+        region_disabled=metrics.sts_disabled_region.inc,
+    )
+
+
+def _healthz(request: Request) -> Response:
+    return Response(200, b"ok", TEXT) if request.path == "/healthz" else Response(404, b"404 page not found\n", TEXT)
+
+
+def _stop_signals(parent: int | None) -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if parent is not None:
+
+        def gone() -> None:
+            loop.remove_reader(parent)
+            stopped.set()
+
+        # Nothing is ever written to the pipe: it becomes readable when its other end is closed.
+        loop.add_reader(parent, gone)
+    return stopped
+
+
+async def _watch_certificate(tls: ssl.SSLContext, files: CertificateFiles, log: Log) -> None:
+    """Serve new connections with a new certificate, whenever there is one."""
+    last = files.state()
+    while True:
+        await asyncio.sleep(CERTIFICATE_SECONDS)
+        found = files.state()
+        if found == last or not found:
+            continue
+        try:
+            load_into(tls, files)
+        except CertificateError as error:
+            # The key may be a moment behind its certificate: say so once it has stayed so.
+            await asyncio.sleep(LATE_SECONDS)
+            if files.state() == found:
+                last = found
+                log.error("the new certificate is not used", certPath=str(files.certificate), error=error.what)
+            continue
+        last = found
+        log.info("loaded a new certificate", certPath=str(files.certificate))
+
+
+async def _reopen(audit: AuditLog) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        audit.reopen()
+
+
+def _died(done: asyncio.Task[None], log: Log, stopped: asyncio.Event) -> None:
+    """A source never ends by itself; a server whose mappings stand still must not look healthy."""
+    if done.cancelled() or stopped.is_set():
+        return
+    error = done.exception()
+    log.error("a part of the server has stopped: it ends, to be started again", error=repr(error)[:300])
+    stopped.set()
