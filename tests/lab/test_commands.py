@@ -168,3 +168,25 @@ def test_help_is_plain_where_it_is_piped() -> None:
     assert done.stdout.isascii()
     assert "rolecall lab up --home ./lab --account 111122223333 --account 444455556666" in done.stdout
     assert done.stderr == ""
+
+
+def test_the_next_command_is_one_that_can_be_typed(lab: Any) -> None:
+    """Who runs it from a virtual environment that is not active has no ``rolecall`` on the PATH."""
+    done = rolecall("lab", "up", "--home", str(lab.home), PATH="/usr/bin:/bin")
+    assert f"python -m rolecall lab shell --home {lab.home}" in done.stdout
+    on_path = str(Path(sys.executable).parent)
+    assert "try           rolecall lab" in rolecall("lab", "up", "--home", str(lab.home), PATH=on_path).stdout
+
+
+def test_what_takes_a_while_says_so_on_a_terminal_alone(tmp_path: Path) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "rolecall", "lab", "up", "--detach", "--home", str(tmp_path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=follower, text=True, timeout=60, check=True)
+    shown = os.read(leader, 65_536).decode()
+    os.close(leader)
+    os.close(follower)
+    rolecall("lab", "down", "--home", str(tmp_path))
+    assert "starting the lab" in shown
+    assert done.stdout.startswith(f"lab {tmp_path} is up\n")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rolecall.cli.output import NOT_RUNNING, Format, fail, print_data, print_table
+from rolecall.cli.output import NOT_RUNNING, Format, fail, print_data, print_table, typed_command, working
 from rolecall.cli.tour import run_tour
 from rolecall.lab import control, environment
-from rolecall.lab.home import HOME_VARIABLE, Backend, LabError, LabHome, LabSettings, RunningLab
+from rolecall.lab.home import ADMINISTRATOR, HOME_VARIABLE, Backend, LabError, LabHome, LabSettings, RunningLab
 
 if TYPE_CHECKING:
     from rolecall.lab.kubernetes_real.binaries import Binaries
@@ -67,7 +67,9 @@ def up(
         _ensure_binaries()
     control.settle(lab, accounts=account or [], region=region, port=port, kubernetes=kubernetes)
     if detach:
-        _say_running(lab, control.start_detached(lab), "is up")
+        with working("starting the lab"):
+            started = control.start_detached(lab)
+        _say_running(lab, started, "is up")
         return
     from rolecall.lab.serve import serve
 
@@ -98,7 +100,8 @@ def down(home: Home = None) -> None:
     if not lab.exists():
         sys.stdout.write(f"there is no lab in {lab.folder}\n")
         return
-    stopped = control.stop(lab)
+    with working("stopping the lab"):
+        stopped = control.stop(lab)
     sys.stdout.write(f"lab {lab.folder} {'stopped' if stopped else 'was not running'}\n")
 
 
@@ -152,11 +155,14 @@ def reset(
     lab.settings()
     if not yes and sys.stdin.isatty():
         typer.confirm(f"Delete everything in {lab.folder}?", abort=True)
-    was_running = control.stop(lab)
+    with working("stopping the lab"):
+        was_running = control.stop(lab)
     lab.wipe()
     if was_running:
         lab.create()
-        _say_running(lab, control.start_detached(lab), "is empty and up again")
+        with working("starting it again"):
+            started = control.start_detached(lab)
+        _say_running(lab, started, "is empty and up again")
     else:
         sys.stdout.write(f"lab {lab.folder} is empty\n")
 
@@ -199,6 +205,11 @@ def shell(
     running = control.require_running(lab)
     variables = environment.shell_environment(lab, lab.settings(), running.endpoint, os.environ)
     argv = command or [os.environ.get("SHELL", "/bin/sh")]
+    if not command and sys.stdin.isatty():
+        account = lab.settings().accounts[0]
+        sys.stderr.write(
+            f"in the lab's shell: {ADMINISTRATOR} of account {account}, HOME is {lab.user_home}; `exit` leaves it\n"
+        )
     try:
         ended = subprocess.run(argv, env=variables, check=False)  # noqa: S603 -- the person's own command
     except OSError as error:
@@ -247,7 +258,7 @@ def _say_running(lab: LabHome, running: RunningLab, how: str) -> None:
         f"lab {lab.folder} {how}\n"
         f"  AWS endpoint  {running.endpoint}\n"
         f"  account       {', '.join(settings.accounts)}   region {settings.region}\n"
-        f"  try           rolecall lab shell{_home_flag(lab)} -- aws sts get-caller-identity\n"
+        f"  try           {typed_command()} lab shell{_home_flag(lab)} -- aws sts get-caller-identity\n"
     )
     sys.stdout.flush()
 

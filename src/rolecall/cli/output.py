@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NoReturn
 
@@ -41,6 +45,26 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in table:
         line = "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write(line.rstrip() + "\n")
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on a terminal what is being done, for as long as it takes; nothing where standard error is piped."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+def typed_command() -> str:
+    """How the person calls this program: ``rolecall``, or the path that was typed where it is not on PATH."""
+    if shutil.which("rolecall"):
+        return "rolecall"
+    called = sys.argv[0]
+    return shlex.quote(called) if os.path.basename(called) == "rolecall" else "python -m rolecall"
 
 
 def fail(error: RolecallError, code: int = FAILED) -> NoReturn:

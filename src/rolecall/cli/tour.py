@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import count
 from typing import Annotated, Any
 
 import typer
 
-from rolecall.cli.output import FAILED, Format, print_data
+from rolecall.cli.output import FAILED, Format, print_data, working
 from rolecall.lab.tour.guide import Tour, tour
 from rolecall.lab.tour.story import Record, Told
 
@@ -27,10 +30,12 @@ def run_tour(
     rolecall lab tour -o json
     """
     told: list[Told] = []
-    with tour() as found:
+    with ExitStack() as stack:
+        with working("starting a throw-away lab"):
+            found = stack.enter_context(tour())
         if output is Format.table:
             _introduce(found)
-        for step in found.story.tell():
+        for step in _told(found.story.tell()):
             told.append(step)
             if output is Format.table:
                 _show(step)
@@ -46,6 +51,15 @@ def run_tour(
         print_data(_as_data(found, told, record), output)
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _told(steps: Iterator[Told]) -> Iterator[Told]:
+    for number in count(1):
+        with working(f"step {number}"):
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
 
 
 def _introduce(found: Tour) -> None:
