@@ -380,6 +380,13 @@ def _indented(item: str, column: int | None) -> str:
     )
 
 
+def same_mappings(one: Mapping[str, str], two: Mapping[str, str]) -> bool:
+    """Whether two ConfigMaps map the same, entry by entry in the same order, shadowed ones included."""
+    found = [parse_aws_auth(data) for data in (one, two)]
+    entries = [[(entry.section, *_fields(entry)) for entry in aws_auth.entries] for aws_auth in found]
+    return entries[0] == entries[1] and found[0].accounts == found[1].accounts
+
+
 def _checked(
     data: Mapping[str, str],
     section: str,

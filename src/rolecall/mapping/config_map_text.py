@@ -117,19 +117,17 @@ def _parent_column(root: Node, value: Node) -> int:
 
 
 def _replaced(text: str, value: Node, column: int, new: str) -> Edit:
-    if value.style == "|":
-        return _literal_lines(text, value, new)
+    if value.style == "|" and value.value.strip():
+        return _literal_lines(text, value, column, new)
     end = value.start + len(text[value.start : value.end].rstrip("\r\n"))
-    pair_in_flow = value.style == '"' or "\n" not in new
-    if pair_in_flow or not _fits_a_block(new):
-        return Edit(value.start, end, (" " if value.start == value.end else "") + _quoted(new))
     gap = " " if value.start == value.end else ""
-    if text[end : line_end(text, end)].strip():
+    followed = value.style != "|" and bool(text[end : line_end(text, end)].strip())
+    if value.style == '"' or "\n" not in new or followed or not _fits_a_block(new):
         return Edit(value.start, end, gap + _quoted(new))
     return Edit(value.start, end, gap + _block(new, " " * (column + 2), line_break(text, value.start)))
 
 
-def _literal_lines(text: str, value: Node, new: str) -> Edit:
+def _literal_lines(text: str, value: Node, column: int, new: str) -> Edit:
     """A literal block with the lines that changed; the others keep their characters, blank ones too."""
     if not new.strip():
         return Edit(value.start, value.start + len(text[value.start : value.end].rstrip("\r\n")), _quoted(new))
@@ -142,18 +140,23 @@ def _literal_lines(text: str, value: Node, new: str) -> Edit:
     indent = raw[at][: len(raw[at].rstrip("\r\n")) - len(old_lines[at].rstrip("\n"))]
     lines: list[str] = []
     for what, i, j, k, m in SequenceMatcher(None, old_lines, new_lines, autojunk=False).get_opcodes():
-        kept = raw[i:j] if what == "equal" else [indent + line if line.strip() else line for line in new_lines[k:m]]
+        kept = raw[i:j] if what == "equal" else [indent + line if line != "\n" else line for line in new_lines[k:m]]
         lines += (line.rstrip("\r\n") + eol for line in kept)
-    chomp = "-" if not new.endswith("\n") else "+" if new.endswith("\n\n") else ""
-    written = "".join(c for c in header.split("#")[0] if c in "|123456789") + chomp
-    if header.split("#")[0].strip() == written:
-        written = header
-    else:
-        written += header[len(header.split("#")[0].rstrip()) :]
-    result = written + "".join(lines)
+    result = _header(header, new, len(indent) - column) + "".join(lines)
     if not text[body : value.end].endswith("\n"):
         result = result.removesuffix(eol)
     return Edit(value.start, value.end, result)
+
+
+def _header(header: str, new: str, indentation: int) -> str:
+    """The header of a literal block as ``new`` needs it: ``|``, an indentation where it cannot be guessed, chomping."""
+    said = header.split("#")[0].rstrip()
+    chomp = "-" if not new.endswith("\n") else "+" if new.endswith("\n\n") else ""
+    digit = "".join(c for c in said if c.isdigit())
+    if new.lstrip("\n").startswith(" "):
+        digit = str(indentation)
+    written = f"|{digit}{chomp}"
+    return header if written == said else written + header[len(said) :]
 
 
 def _added(text: str, root: Node, added: Mapping[str, str]) -> Iterator[Edit]:
