@@ -156,13 +156,12 @@ def _allowing(request: AuthorizationRequest, policies: Iterable[PolicyDocument])
 
 
 def _denials(request: AuthorizationRequest, policies: PolicySet) -> tuple[Reason, ...]:
+    organisation = tuple(policy for level in (*policies.scps, *policies.rcps) for policy in level)
     boundary = (policies.boundary,) if policies.boundary else ()
-    levels = (*policies.scps, *policies.rcps)
-    flat = (*policies.identity, *boundary, *(policies.session or ()), *(p for level in levels for p in level))
-    found = [] if request.principal.kind is PrincipalKind.ROOT else _denying(request, flat)
-    if request.principal.kind is PrincipalKind.ROOT:
-        # The root user has no identity policies or boundary, but its account's organisation still speaks.
-        found = _denying(request, tuple(p for level in levels for p in level))
+    # The root user has no identity policies or boundary, but its account's organisation still speaks.
+    root = request.principal.kind is PrincipalKind.ROOT
+    own = () if root else (*policies.identity, *boundary, *(policies.session or ()))
+    found = _denying(request, (*own, *organisation))
     if policies.resource is not None:
         for statement in policies.resource.statements:
             if statement.allows or not statement_applies(statement, policies.resource, request):

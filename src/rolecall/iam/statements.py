@@ -58,10 +58,9 @@ def resource_fits(statement: Statement, request: AuthorizationRequest, variables
 def _resource_matches(pattern: str, request: AuthorizationRequest, variables: bool) -> bool:
     if not (variables and has_variables(pattern)):
         return resource_matcher(pattern)(request.resource)
-    head, _, tail = pattern.rpartition(":") if pattern.count(":") < 5 else ("", "", pattern)
     parts = pattern.split(":", 5)
     # Variables are read only behind the fifth colon (user guide, "Where you can use policy variables").
-    if head or len(parts) != 6 or any("${" in part for part in parts[:5]) or not tail:
+    if len(parts) != 6 or any("${" in part for part in parts[:5]):
         return False
     substituted = substitute(parts[5], request.context)
     if substituted is None:

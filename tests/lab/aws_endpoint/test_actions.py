@@ -96,6 +96,32 @@ def test_policies_of_each_kind(lab: Any, kind: str) -> None:
         getattr(iam, f"get_{kind}")(**name)
 
 
+def test_each_account_counts_its_own_use_of_a_policy_of_aws(lab: Any) -> None:
+    """IAM API reference, Policy: AttachmentCount, PermissionsBoundaryUsageCount; ListEntitiesForPolicy without a filter."""
+    iam, other = lab.client("iam"), lab.client("iam", account="444455556666")
+    arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    iam.create_user(UserName="ann", PermissionsBoundary=arn)
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
+    iam.attach_role_policy(RoleName="r", PolicyArn=arn)
+    for client, count in ((iam, 1), (other, 0)):
+        found = client.get_policy(PolicyArn=arn)["Policy"]
+        assert (found["AttachmentCount"], found["PermissionsBoundaryUsageCount"]) == (count, count)
+        assert arn in [one["Arn"] for one in client.list_policies(OnlyAttached=True)["Policies"]] or not count
+        shown = client.get_account_authorization_details(Filter=["AWSManagedPolicy"])["Policies"]
+        assert (arn in [one["Arn"] for one in shown]) is bool(count)
+    boundaries = iam.list_policies(PolicyUsageFilter="PermissionsBoundary")["Policies"]
+    assert [one["Arn"] for one in boundaries] == [arn]
+
+    def entities(**more: str) -> Any:
+        answer = iam.list_entities_for_policy(PolicyArn=arn, **more)
+        return [one["UserName"] for one in answer["PolicyUsers"]], [one["RoleName"] for one in answer["PolicyRoles"]]
+
+    assert entities() == (["ann"], ["r"])
+    assert entities(PolicyUsageFilter="PermissionsPolicy") == ([], ["r"])
+    assert entities(PolicyUsageFilter="PermissionsBoundary") == (["ann"], [])
+    assert entities(EntityFilter="Role") == ([], ["r"])
+
+
 def test_versions_of_a_policy(lab: Any) -> None:
     iam = lab.client("iam")
     arn = iam.create_policy(PolicyName="m", PolicyDocument=ALLOW)["Policy"]["Arn"]

@@ -53,27 +53,28 @@ def attached(call: Call, owner_id: str, prefix: str | None = None) -> list[dict[
 @action("iam", "ListEntitiesForPolicy", resource=lambda call, params: params["PolicyArn"], context=policies.tags)
 def list_entities_for_policy(call: Call, params: Params) -> Result:
     policy, wanted = policies.get(call, params["PolicyArn"]), params.get("EntityFilter")
-    usage, prefix = params.get("PolicyUsageFilter", "PermissionsPolicy"), params.get("PathPrefix", "/")
+    usage, prefix = params.get("PolicyUsageFilter"), params.get("PathPrefix", "/")
     answer: dict[str, list[dict[str, str]]] = {}
     for owner in OWNERS:
-        found = []
-        if wanted in (None, owner.kind):
-            found = call.store.all(_USERS_OF[usage if owner is not GROUP else "PermissionsPolicy"].format(owner.table),
-                                   (policy["arn"], call.account))  # fmt: skip
-            if owner is GROUP and usage == "PermissionsBoundary":
-                found = []
+        found: dict[str, str] = {}
+        for kind, sql in _USED_BY.items():
+            # Groups have no boundary. Without a filter both uses count.
+            if (
+                wanted in (None, owner.kind)
+                and usage in (None, kind)
+                and (kind == "PermissionsPolicy" or owner is not GROUP)
+            ):
+                rows = call.store.all(sql.format(owner.table), (policy["arn"], call.account))
+                found |= {row["name"]: row["id"] for row in rows if row["path"].startswith(prefix)}
         answer[f"Policy{owner.kind}s"] = [
-            {f"{owner.kind}Name": row["name"], f"{owner.kind}Id": row["id"]}
-            for row in found
-            if row["path"].startswith(prefix)
+            {f"{owner.kind}Name": name, f"{owner.kind}Id": found[name]} for name in sorted(found)
         ]
     return answer
 
 
-_USERS_OF = {
-    "PermissionsPolicy": "SELECT o.* FROM {} o JOIN attachments a ON a.owner = o.id WHERE a.arn = ? AND o.account = ? "
-    "ORDER BY o.name",
-    "PermissionsBoundary": "SELECT * FROM {} WHERE boundary = ? AND account = ? ORDER BY name",
+_USED_BY = {
+    "PermissionsPolicy": "SELECT o.* FROM {} o JOIN attachments a ON a.owner = o.id WHERE a.arn = ? AND o.account = ?",
+    "PermissionsBoundary": "SELECT * FROM {} WHERE boundary = ? AND account = ?",
 }
 
 for _owner in OWNERS:

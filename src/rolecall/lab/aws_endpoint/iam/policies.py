@@ -27,6 +27,17 @@ MAX_DOCUMENT = 6_144
 MAX_VERSIONS = 5
 
 
+# How often an account uses a policy: one of AWS is used by other accounts too.
+_USED = """
+SELECT (SELECT count(*) FROM attachments a WHERE a.arn = :arn AND (
+           EXISTS (SELECT 1 FROM users o WHERE o.id = a.owner AND o.account = :account)
+        OR EXISTS (SELECT 1 FROM roles o WHERE o.id = a.owner AND o.account = :account)
+        OR EXISTS (SELECT 1 FROM groups o WHERE o.id = a.owner AND o.account = :account))) AS attached,
+       (SELECT count(*) FROM users WHERE boundary = :arn AND account = :account)
+     + (SELECT count(*) FROM roles WHERE boundary = :arn AND account = :account) AS boundaries
+"""
+
+
 def get(call: Call, arn: str) -> Row:
     """A policy that the caller's account may see; ``NoSuchEntity`` where there is none."""
     row = directory.managed_policy(call.store, arn, call.account)
@@ -38,22 +49,16 @@ def get(call: Call, arn: str) -> Row:
 def render(call: Call, policy: Row, *, whole: bool = True) -> dict[str, Any]:
     """The ``Policy`` shape."""
     arn = policy["arn"]
-    used = call.store.one("SELECT count(*) AS n FROM attachments WHERE arn = ?", (arn,))
-    boundaries = call.store.one(
-        "SELECT (SELECT count(*) FROM users WHERE boundary = :arn) + (SELECT count(*) FROM roles WHERE boundary = :arn)"
-        " AS n",
-        {"arn": arn},
-    )
+    used = call.store.one(_USED, {"arn": arn, "account": call.account})
     assert used is not None
-    assert boundaries is not None
     found: dict[str, Any] = {
         "PolicyName": policy["name"],
         "PolicyId": policy["id"],
         "Arn": arn,
         "Path": policy["path"],
         "DefaultVersionId": policy["default_version"],
-        "AttachmentCount": used["n"],
-        "PermissionsBoundaryUsageCount": boundaries["n"],
+        "AttachmentCount": used["attached"],
+        "PermissionsBoundaryUsageCount": used["boundaries"],
         "IsAttachable": True,
         "CreateDate": from_text(policy["created"]),
         "UpdateDate": from_text(policy["updated"]),
@@ -111,6 +116,8 @@ def list_policies(call: Call, params: Params) -> Result:
     found = [render(call, row, whole=False) for row in below(rows, params.get("PathPrefix"))]
     if params.get("OnlyAttached"):
         found = [policy for policy in found if policy["AttachmentCount"]]
+    if params.get("PolicyUsageFilter") == "PermissionsBoundary":
+        found = [policy for policy in found if policy["PermissionsBoundaryUsageCount"]]
     return {"Policies": found}
 
 
