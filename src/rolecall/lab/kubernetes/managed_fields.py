@@ -21,7 +21,7 @@ _UNOWNED = frozenset({("f:apiVersion",), ("f:kind",), ("f:metadata",)}) | {
     ("f:metadata", f"f:{name}")
     for name in (
         "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
-        "resourceVersion", "generateName", "deletionTimestamp", "deletionGracePeriodSeconds",
+        "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds",
     )
 }  # fmt: skip
 MAX_DEPTH = 60

@@ -47,7 +47,7 @@ class Reviews:
         return {
             "kind": resource.kind,
             "apiVersion": resource.api_version,
-            "metadata": {"creationTimestamp": None, **(found.get("metadata") or {})},
+            "metadata": dict(found.get("metadata") or {}),
             **({"spec": spec} if resource.kind != "SelfSubjectReview" else {}),
             "status": status,
         }

@@ -73,10 +73,10 @@ _BINDING: tuple[tuple[str, str, Cell, int], ...] = (
     ("ServiceAccounts", "string", _subjects("ServiceAccount"), 1),
 )
 _COLUMNS: Mapping[str, tuple[tuple[str, str, Cell, int], ...]] = {
-    "ConfigMap": (("Data", "integer", _count("data", "binaryData"), 0), _AGE),
+    "ConfigMap": (("Data", "string", _count("data", "binaryData"), 0), _AGE),
     "Secret": (
         ("Type", "string", lambda found, now: found.get("type", ""), 0),
-        ("Data", "integer", _count("data"), 0),
+        ("Data", "string", _count("data"), 0),
         _AGE,
     ),
     "ServiceAccount": (("Secrets", "integer", _count("secrets"), 0), _AGE),
