@@ -38,7 +38,7 @@ def _lines(value: Any, name: str) -> list[str]:
     """A row for the scalars of an object, by name; a row of its own, headed by its name, for each object in it."""
     if isinstance(value, dict):
         scalars = [_scalar(value[key]) for key in sorted(value) if not isinstance(value[key], dict | list)]
-        rows = ["\t".join([name.upper(), *scalars] if name else scalars)] if scalars or name else []
+        rows = ["\t".join([name.upper(), *scalars] if name else scalars)] if scalars else []
         for key in sorted(value):
             if isinstance(value[key], dict | list):
                 rows += _lines(value[key], key)

@@ -35,8 +35,7 @@ def ask_code(serial: str) -> str:
     try:
         ends = time.monotonic() + SECONDS
         while True:
-            os.write(terminal, f"MFA code for {_printable(serial)}: ".encode())
-            code = _read_hidden(terminal, ends).strip()
+            code = _read_hidden(terminal, f"MFA code for {_printable(serial)}: ", ends).strip()
             os.write(terminal, b"\n")
             if len(code) == 6 and code.isascii() and code.isdigit():
                 return code
@@ -45,15 +44,18 @@ def ask_code(serial: str) -> str:
         os.close(terminal)
 
 
-def _read_hidden(terminal: int, ends: float) -> str:
+def _read_hidden(terminal: int, prompt: str, ends: float) -> str:
     """A line, with what is typed not shown, as far as the terminal can do that."""
     try:
         before = termios.tcgetattr(terminal)
     except termios.error:
+        os.write(terminal, prompt.encode())
         return _read_line(terminal, ends)
     hidden = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
     try:
+        # Hidden before it is asked for: what is typed at once is neither shown nor thrown away.
         termios.tcsetattr(terminal, termios.TCSAFLUSH, hidden)
+        os.write(terminal, prompt.encode())
         return _read_line(terminal, ends)
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)

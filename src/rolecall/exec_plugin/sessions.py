@@ -104,6 +104,9 @@ class Sessions:
         except RolecallError as error:
             lock.leave_failure(str(error))
             raise
+        except KeyboardInterrupt:
+            lock.leave_failure("it was interrupted")
+            raise
         if key.expires is not None:
             values = {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
             if key.session_token:

@@ -1,0 +1,213 @@
+"""What the plugin answers and says, beside the AWS CLI, and what it loads to do so."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exec_plugin_person import KEY, ROLE, Person
+from rolecall.sigv4 import Credentials
+from rolecall.tokens.hosts import StsHosts
+from rolecall.tokens.mint import mint
+from rolecall.tokens.parse import parse_token
+from sts_double import StsDouble
+
+AWS = Path(__file__).resolve().parents[2] / ".tools" / "aws" / "bin" / "aws"
+NOW = {"AWS_REGION": "eu-west-2"}
+
+
+def exec_info(version: str) -> str:
+    return json.dumps({"kind": "ExecCredential", "apiVersion": version, "spec": {"interactive": True}})
+
+
+def test_the_token_is_one_that_a_verifier_takes(person: Person) -> None:
+    done = person.run("token", "-i", "prod", "--token-only", **NOW)
+    call = parse_token(done.stdout.strip(), "prod", now=datetime.now(UTC), hosts=StsHosts())
+    assert (call.host, call.access_key_id) == ("sts.eu-west-2.amazonaws.com", "AKIAIOSFODNN7EXAMPLE")
+    assert done.stderr == ""
+    minted = mint(
+        Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG"), "prod", region="eu-west-2", now=datetime.now(UTC)
+    )
+    signature = re.compile("X-Amz-(Date|Signature)=[^&]*")
+    theirs = parse_token(minted.value, "prod", now=datetime.now(UTC), hosts=StsHosts())
+    assert signature.sub("", call.url) == signature.sub("", theirs.url)
+
+
+@pytest.mark.parametrize(
+    ("info", "answered"),
+    [
+        ("", "client.authentication.k8s.io/v1beta1"),
+        (exec_info("client.authentication.k8s.io/v1beta1"), "client.authentication.k8s.io/v1beta1"),
+        (exec_info("client.authentication.k8s.io/v1"), "client.authentication.k8s.io/v1"),
+    ],
+)
+def test_answered_in_the_version_asked(person: Person, info: str, answered: str) -> None:
+    found = json.loads(person.run("token", "-i", "prod", KUBERNETES_EXEC_INFO=info, **NOW).stdout)
+    assert (found["apiVersion"], found["kind"]) == (answered, "ExecCredential")
+    assert abs(datetime.fromisoformat(found["status"]["expirationTimestamp"]).timestamp() - time.time() - 840) < 5
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        (exec_info("client.authentication.k8s.io/v1alpha1"), "gone since Kubernetes 1.24"),
+        (exec_info("client.authentication.k8s.io/v2"), "not an ExecCredential of a version"),
+        ("{", "not an ExecCredential"),
+        ("[]", "not an ExecCredential"),
+        ("[" * 100_000, "not an ExecCredential"),
+    ],
+)
+def test_other_versions_are_refused(person: Person, info: str, words: str) -> None:
+    done = person.run("token", "-i", "prod", KUBERNETES_EXEC_INFO=info, check=False, **NOW)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr
+
+
+def test_the_originals_variables(person: Person, sts: StsDouble) -> None:
+    # aws-iam-authenticator: KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID, DEFAULT_ROLE; -c reads clusterID
+    variables = {"KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID": "prod", "DEFAULT_ROLE": ROLE}
+    by_variable = person.run("token", **variables).stdout
+    assert person.run("token", "-i", "prod", "-r", ROLE).stdout == by_variable
+    file = person.home / "config.yaml"
+    file.write_text("clusterID: prod\nserver:\n  port: 21362\n")
+    assert person.run("token", "-c", str(file), "-r", ROLE).stdout == by_variable
+    file.write_text("clusterID: [")
+    assert person.run("token", "-c", str(file), check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["token"], 2), (["token", "-i", "x", "-s", "a", "--forward-session-name"], 2), (["token", "-i", "x", "--bogus"], 2),
+     (["token", "-i", "x", "--no-cache", "--cache"], 2), (["eks", "get-token"], 2), (["eks", "list-clusters"], 2),
+     (["eks", "get-token", "--cluster-name", "x", "--no-verify-ssl"], 2),
+     (["eks", "get-token", "--cluster-name", "x", "--output", "table"], 2),
+     (["eks", "get-token", "--cluster-name", "x", "--query", "["], 2),
+     (["eks", "get-token", "--cluster-name", "x", "--cli-read-timeout", "0"], 2),
+     (["token", "-i", "x", "--profile", "none"], 1), (["token", "-h"], 0), (["eks", "get-token", "--help"], 0)],
+)  # fmt: skip
+def test_exit_codes(person: Person, arguments: list[str], code: int) -> None:
+    done = person.run(*arguments, check=False, **NOW)
+    assert done.returncode == code, done.stderr
+    assert bool(done.stdout) == (code == 0)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_key_in_the_environment_beats_the_profile_and_it_is_said(person: Person) -> None:
+    # aws-cli #7794: the wrong identity, without a word
+    person.write("[profile dev]\nregion = eu-west-2\n")
+    done = person.run("token", "-i", "prod", AWS_PROFILE="dev", **KEY, **NOW)
+    assert "AWS_ACCESS_KEY_ID (AKIAIOSFODNN7EXAMPLE) in the environment beats profile 'dev'" in done.stderr
+    again = person.run("token", "-i", "prod", AWS_PROFILE="dev", **KEY, **NOW)
+    assert again.stderr == done.stderr, "a kept token does not make it less surprising"
+    assert person.run("token", "-i", "prod", **KEY, **NOW).stderr == ""
+
+
+def test_credentials_of_the_environment_that_end(person: Person) -> None:
+    def ends(seconds: float) -> str:
+        return datetime.fromtimestamp(time.time() + seconds, UTC).isoformat()
+
+    soon = person.run("token", "-i", "prod", AWS_CREDENTIAL_EXPIRATION=ends(300), **KEY, **NOW)
+    assert "the credentials end in 5 minutes" in soon.stderr
+    reported = json.loads(soon.stdout)["status"]["expirationTimestamp"]
+    assert abs(datetime.fromisoformat(reported).timestamp() - time.time() - 300) < 5
+    late = person.run("token", "-i", "other", AWS_CREDENTIAL_EXPIRATION=ends(3600), **KEY, **NOW)
+    assert late.stderr == ""
+    gone = person.run("token", "-i", "third", AWS_CREDENTIAL_EXPIRATION=ends(-1), check=False, **KEY, **NOW)
+    assert "these credentials have ended" in gone.stderr
+
+
+def aws(person: Person, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(AWS), *arguments], env=person.environment(**variables), capture_output=True, text=True, check=False
+    )
+
+
+def masked(text: str) -> str:
+    return re.sub(r"k8s-aws-v1\.[A-Za-z0-9_-]+|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "X", text).strip("\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--output", "json"], ["--output", "text"], ["--query", "status.token", "--output", "text"],
+        ["--query", "[kind,status]"], ["--query", "[kind,apiVersion]", "--output", "text"],
+        ["--query", "status.nothing", "--output", "text"],
+    ],
+)  # fmt: skip
+def test_output_is_that_of_the_aws_cli(person: Person, options: list[str]) -> None:
+    arguments = ("--region", "eu-west-2", "eks", "get-token", "--cluster-name", "prod", *options)
+    theirs = aws(person, *arguments)
+    assert theirs.returncode == 0, theirs.stderr
+    assert masked(person.run(*arguments).stdout) == masked(theirs.stdout)
+
+
+def test_the_url_in_the_token_is_that_of_the_aws_cli(person: Person) -> None:
+    arguments = ("eks", "get-token", "--cluster-name", "prod", "--query", "status.token", "--output", "text")
+
+    def url(text: str) -> str:
+        found = parse_token(text.strip(), "prod", now=datetime.now(UTC), hosts=StsHosts())
+        return re.sub("X-Amz-(Date|Signature)=[^&]*", "", found.url)
+
+    variables = {"AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjE/+==", "AWS_DEFAULT_REGION": "ap-southeast-2", **KEY}
+    assert url(person.run(*arguments, **variables).stdout) == url(aws(person, *arguments, **variables).stdout)
+
+
+LIGHT = "import sys; from rolecall.__main__ import main\ntry:\n    main()\nfinally:\n    sys.stderr.write(' '.join(sys.modules))\n"
+HEAVY = {
+    "botocore", "typer", "click", "rich", "yaml", "asyncio", "dataclasses", "inspect", "typing", "pathlib", "argparse",
+    "http.client", "ssl", "socket", "email", "urllib", "urllib.parse", "tempfile", "datetime", "logging", "subprocess",
+    "configparser", "shlex", "random", "importlib.metadata", "pydantic", "aiohttp", "jmespath", "keyring",
+}  # fmt: skip
+
+
+def loaded(person: Person, *arguments: str, **variables: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *arguments],
+        env=person.environment(**variables), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return set(done.stderr.split())
+
+
+def test_a_kept_token_loads_the_lightest_modules_only(person: Person, sts: StsDouble) -> None:
+    person.write(f"[profile dev]\nrole_arn = {ROLE}\nsource_profile = default\n")
+    person.run("token", "-i", "prod", AWS_PROFILE="dev")
+    found = loaded(person, "token", "-i", "prod", AWS_PROFILE="dev")
+    assert not found & HEAVY
+    assert not found & {"hashlib", "hmac", "rolecall.sigv4", "rolecall.exec_plugin.sessions"}, "nothing is signed"
+    ours = {name for name in found if name.startswith("rolecall")}
+    assert len(ours) <= 24, sorted(ours)
+    found = loaded(person, "eks", "get-token", "--cluster-name", "prod", AWS_PROFILE="dev")
+    assert not found & HEAVY
+
+
+def test_a_kept_session_signs_without_anything_heavy(person: Person, sts: StsDouble) -> None:
+    person.write(f"[profile dev]\nrole_arn = {ROLE}\nsource_profile = default\n")
+    person.run("token", "-i", "prod", AWS_PROFILE="dev")
+    found = loaded(person, "token", "-i", "other", AWS_PROFILE="dev")
+    assert "rolecall.sigv4.presigned" in found
+    assert not found & HEAVY
+    assert sts.actions() == ["AssumeRole"]
+
+
+def test_the_help_of_the_whole_program_lists_it() -> None:
+    done = subprocess.run([sys.executable, "-m", "rolecall", "--help"], capture_output=True, text=True, check=True)
+    for command in ("token", "eks", "verify"):
+        assert re.search(rf"^\W*{command}\b", done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["[default]\naws_access_key_id\n", "x = 1\n", "[profile a]\n[profile a]\n", "\0", "[a"]
+)
+def test_a_broken_file_is_told_with_its_line(person: Person, text: str) -> None:
+    person.write(text)
+    done: Any = person.run("token", "-i", "prod", check=False, **NOW)
+    assert done.returncode == 1
+    assert re.match(r"error: \S+/\.aws/config:\d+: ", done.stderr), done.stderr
