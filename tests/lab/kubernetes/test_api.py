@@ -55,7 +55,14 @@ OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "1", "cont
         ),
         ("POST", MAPS, config_map("b", data={"x": "1"}, binaryData={"x": "aGk="}), "", 422, "duplicate of key"),
         ("POST", MAPS, config_map("b", binaryData={"x": "!"}), "", 400, "illegal base64 data"),
-        ("POST", MAPS, config_map("b", {"finalizers": ["a b"]}), "", 422, "name part must consist of alphanumeric characters"),
+        (
+            "POST",
+            MAPS,
+            config_map("b", {"finalizers": ["a b"]}),
+            "",
+            422,
+            "name part must consist of alphanumeric characters",
+        ),
         ("POST", MAPS, config_map("b", {"ownerReferences": [{"name": "x"}]}), "", 422, "uid must not be empty"),
         ("POST", MAPS, config_map("b", {"ownerReferences": [OWNER, {**OWNER, "uid": "2"}]}), "", 422, "Controller"),
         ("POST", f"{NS}/secrets", {"metadata": {"name": "t"}, "type": "kubernetes.io/tls"}, "", 422, "data[tls.crt]"),
@@ -315,3 +322,11 @@ def test_a_binding_is_changed_by_who_could_make_it(writer: Cluster) -> None:
     writer.send("POST", path, binding)
     label = {"metadata": {"labels": {"a": "b"}}}
     assert writer.send("PATCH", f"{path}/b", label, MERGE, headers=WRITER)[0] == 403
+
+
+@pytest.mark.parametrize("path", [f"{NS}/serviceaccounts/default", f"{MAPS}/kube-root-ca.crt"])
+def test_what_every_namespace_has_comes_back(api: Cluster, path: str) -> None:
+    """kubernetes ``pkg/controller/serviceaccount``, ``pkg/controller/certificates/rootcacertpublisher``."""
+    before = api.send("GET", path)[1]["metadata"]["uid"]
+    assert api.send("DELETE", path)[0] == 200
+    assert api.send("GET", path)[1]["metadata"]["uid"] != before

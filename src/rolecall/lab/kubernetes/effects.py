@@ -69,6 +69,11 @@ class Effects:
         gone = self._store.remove(resource.key, found["metadata"].get("namespace", ""), name)
         if resource.key == CLUSTER_ROLES:
             self.aggregate_roles()
+        elif resource.key in (CONFIG_MAPS, SERVICE_ACCOUNTS):
+            # What every namespace has comes back, as long as the namespace is there.
+            namespace = found["metadata"]["namespace"]
+            if self._store.get(NAMESPACES, "", namespace) is not None:
+                self.furnish_namespace(namespace)
         return gone
 
     def furnish_namespace(self, name: str) -> None:
