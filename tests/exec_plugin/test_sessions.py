@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
 import signal
 import sys
 import time
@@ -17,6 +14,7 @@ import pytest
 
 from exec_plugin_person import ROLE, Person
 from sts_double import StsDouble
+from terminal import Terminal
 
 CHAIN = f"""\
 [profile dev]
@@ -254,46 +252,14 @@ def test_a_token_that_is_too_long_is_told_each_time(person: Person, sts: StsDoub
         assert len(token_of(done.stdout)) > 4096
 
 
-class Terminal:
-    """A process with a terminal of its own, and whoever types there."""
-
-    def __init__(self, person: Person, *arguments: str, **variables: str) -> None:
-        environment = person.environment(**variables)
-        self.pid, self.descriptor = pty.fork()
-        if self.pid == 0:
-            # Standard input is taken by somebody else, as with `kubectl apply -f -`.
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.execvpe(sys.executable, [sys.executable, "-m", "rolecall", *arguments], environment)
-        self.shown = ""
-
-    def wait_for(self, text: str, seconds: float = 20.0) -> None:
-        ends = time.monotonic() + seconds
-        while text not in self.shown:
-            ready, _, _ = select.select([self.descriptor], [], [], max(0.0, ends - time.monotonic()))
-            assert ready, f"{text!r} is not in {self.shown!r}"
-            self.shown += os.read(self.descriptor, 4096).decode()
-
-    def type(self, text: str) -> None:
-        self.shown = ""
-        os.write(self.descriptor, text.encode())
-
-    def end(self) -> int:
-        ends = time.monotonic() + 20
-        try:
-            while select.select([self.descriptor], [], [], max(0.0, ends - time.monotonic()))[0]:
-                self.shown += os.read(self.descriptor, 4096).decode()
-        except OSError:
-            # A terminal whose process is gone gives an error, not an end.
-            pass
-        assert time.monotonic() < ends, self.shown
-        os.close(self.descriptor)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+def terminal_of(person: Person, *arguments: str, **variables: str) -> Terminal:
+    return Terminal([sys.executable, "-m", "rolecall", *arguments], person.environment(**variables))
 
 
 def test_mfa_is_asked_for_once(person: Person, sts: StsDouble) -> None:
     person.write(CHAIN)
     sts.codes = {"123456"}
-    terminal = Terminal(person, "token", "-i", "prod", AWS_PROFILE="mfa")
+    terminal = terminal_of(person, "token", "-i", "prod", AWS_PROFILE="mfa")
     terminal.wait_for("MFA code for arn:aws:iam::111122223333:mfa/alice: ")
     # Nine more, with no terminal, wait for the person at the first.
     others = [person.start("token", "-i", "prod", AWS_PROFILE="mfa") for _ in range(9)]
@@ -316,7 +282,7 @@ def test_mfa_is_asked_for_once(person: Person, sts: StsDouble) -> None:
 def test_a_code_is_not_sent_twice(person: Person, sts: StsDouble) -> None:
     person.write(CHAIN)
     sts.codes, sts.errors = {"123456"}, [(500, "InternalFailure", "oops")]
-    terminal = Terminal(person, "token", "-i", "prod", AWS_PROFILE="mfa")
+    terminal = terminal_of(person, "token", "-i", "prod", AWS_PROFILE="mfa")
     terminal.wait_for("MFA code")
     terminal.type("123456\n")
     assert terminal.end() == 1
@@ -325,7 +291,7 @@ def test_a_code_is_not_sent_twice(person: Person, sts: StsDouble) -> None:
 
 def test_interrupted_at_the_prompt(person: Person, sts: StsDouble) -> None:
     person.write(CHAIN)
-    terminal = Terminal(person, "token", "-i", "prod", AWS_PROFILE="mfa")
+    terminal = terminal_of(person, "token", "-i", "prod", AWS_PROFILE="mfa")
     terminal.wait_for("MFA code")
     terminal.type("\x03")
     assert terminal.end() == 130
@@ -343,7 +309,7 @@ def test_mfa_without_a_terminal(person: Person, sts: StsDouble) -> None:
 def test_a_session_by_mfa_that_ends_soon_is_told(person: Person, sts: StsDouble) -> None:
     person.write(CHAIN)
     sts.codes, sts.lifetime = {"123456"}, 400.0
-    terminal = Terminal(person, "token", "-i", "prod", AWS_PROFILE="mfa")
+    terminal = terminal_of(person, "token", "-i", "prod", AWS_PROFILE="mfa")
     terminal.wait_for("MFA code")
     terminal.type("123456\n")
     assert terminal.end() == 0

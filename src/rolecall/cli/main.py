@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 import rolecall
-from rolecall.cli import lab
+from rolecall.cli import lab, server, token
+from rolecall.cli.go_flags import GoFlags
 from rolecall.cli.output import fail
 from rolecall.errors import RolecallError
 
@@ -22,6 +23,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(lab.app, name="lab")
+app.command("token", context_settings=token.PASS_ON)(token.token)
+app.command("eks", context_settings=token.PASS_ON)(token.eks)
+app.command("verify")(token.verify)
+app.command("server", cls=GoFlags)(server.server)
+app.command("init", cls=GoFlags)(server.init)
 
 
 def _print_version(wanted: bool) -> None:
