@@ -53,6 +53,10 @@ def text(statement: Any, **more: Any) -> str:
         (text([{**TRUST, "Principal": {"AWS": "arn:aws:iam::1:user/x"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.AWS[0]"),
         (text([{**TRUST, "Principal": {"Aws": "111111111111"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.Aws"),
         (text([{**TRUST, "Principal": "x"}]), PolicyKind.TRUST, "$.Statement[0].Principal"),
+        (text([{**TRUST, "Principal": {"Service": "ec2"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.Service[0]"),
+        (text([{**TRUST, "Principal": {"Service": "*.amazonaws.com"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.Service[0]"),
+        (text([{**TRUST, "Principal": {"Federated": "google"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.Federated[0]"),
+        (text([{**TRUST, "Principal": {"Federated": "arn:aws:iam::111111111111:oidc-provider/*"}}]), PolicyKind.TRUST, "$.Statement[0].Principal.Federated[0]"),
         # "IAM JSON policy elements: Sid": letters and digits.
         (text([{**GOOD, "Sid": "a-b"}]), PolicyKind.IDENTITY, "$.Statement[0].Sid"),
         (text([{**TRUST, "Sid": "a b"}]), PolicyKind.TRUST, "$.Statement[0].Sid"),
@@ -89,6 +93,21 @@ def test_errors_say_what_aws_says(statement: Any, kind: PolicyKind, words: str) 
 @pytest.mark.parametrize("action", ["*", "sts:*", "sts:Assume*", "sts:TagSession", "sts:SetSourceIdentity"])
 def test_actions_of_a_trust_policy(action: str) -> None:
     assert parse_policy(text([{**TRUST, "Action": action}]), PolicyKind.TRUST).statements[0].actions
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        # IAM user guide, "AWS JSON policy elements: Principal", the examples of each kind.
+        {"Service": ["ec2.amazonaws.com", "pods.eks.amazonaws.com", "ec2.amazonaws.com.cn"]},
+        {"Federated": "cognito-identity.amazonaws.com"},
+        {"Federated": "accounts.google.com"},
+        {"Federated": "arn:aws:iam::111111111111:saml-provider/My.Provider"},
+        {"Federated": "arn:aws:iam::111111111111:oidc-provider/oidc.eks.eu-west-2.amazonaws.com/id/ABC"},
+    ],
+)
+def test_services_and_identity_providers(principal: Any) -> None:
+    assert parse_policy(text([{**TRUST, "Principal": principal}]), PolicyKind.TRUST).statements[0].principals
 
 
 def test_a_policy_of_a_resource_may_have_spaces_in_its_sid() -> None:

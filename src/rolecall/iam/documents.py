@@ -40,6 +40,13 @@ _PRINCIPAL_ARN = re.compile(
     r"|sts::[0-9]{12}:(?:assumed-role/[\w+=,.@/-]+/[\w+=,.@-]+|federated-user/[\w+=,.@-]+))",
     re.ASCII,
 )
+# IAM user guide, "AWS JSON policy elements: Principal": a service by its host name; an identity provider by its ARN, or
+# one of the public ones by its host name, such as accounts.google.com.
+_SERVICE = re.compile(r"[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+", re.ASCII)
+_FEDERATED = re.compile(
+    rf"arn:[a-z-]{{3,20}}:iam::[0-9]{{12}}:(?:oidc|saml)-provider/[\x21-\x29\x2b-\x3e\x40-\x7e]+|{_SERVICE.pattern}",
+    re.ASCII,
+)
 _UNIQUE_ID = re.compile(r"(?:AIDA|AROA)[A-Z0-9]{12,28}", re.ASCII)
 
 
@@ -304,9 +311,9 @@ def _principals(value: Any, path: str) -> Principals:
             name == "*" or _ACCOUNT.fullmatch(name) or _PRINCIPAL_ARN.fullmatch(name) or _UNIQUE_ID.fullmatch(name)
         ):
             raise PolicyError(f'Invalid principal in policy: "AWS":"{name[:120]}"', f"{path}.AWS[{index}]")
-    for key in ("Service", "Federated"):
+    for key, pattern in (("Service", _SERVICE), ("Federated", _FEDERATED)):
         for index, name in enumerate(found.get(key, ())):
-            if "*" in name and name != "*":
+            if name != "*" and not pattern.fullmatch(name):
                 raise PolicyError(
                     f'Invalid principal in policy: "{key.upper()}":"{name[:120]}"', f"{path}.{key}[{index}]"
                 )
