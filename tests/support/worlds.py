@@ -154,6 +154,16 @@ _groups = st.lists(
 _tags = st.dictionaries(st.sampled_from(["owner", "a:b"]), st.sampled_from(["", "x", "012", "yes"]), max_size=2)
 
 
+_BINDINGS = [
+    binding("mine", "devs", "view"),
+    binding("b", "devs", namespace="x"),
+    binding("again", "devs", "view"),
+    binding("rolecall:view:all", "view:all", "view"),
+    binding("of-a-user", "u", "view", kind="User"),
+    binding("nobody's", "nobody", "view"),
+]
+
+
 @st.composite
 def _accounts(draw: st.DrawFn, ident: str) -> Account:
     users = [user(name, ident, draw(_paths), tags=draw(_tags)) for name in draw(st.sets(_names))]
@@ -236,7 +246,8 @@ def _clusters(draw: st.DrawFn, name: str, ident: str, principals: list[str]) -> 
         aws_auth=data,
         entries=tuple(access_entries),
         identity_mappings=tuple(IdentityMapping(n, arn.lower(), u, tuple(g)) for n, arn, u, g in objects),
-        bindings=tuple(draw(st.lists(st.sampled_from([binding("mine", "devs", "view"), binding("b", "devs", namespace="x")]), unique=True))),
+        bindings=tuple(draw(st.lists(st.sampled_from(_BINDINGS), unique=True))),
+        managed_bindings=frozenset((b.namespace, b.name) for b in _BINDINGS if draw(st.booleans())),
     )  # fmt: skip
 
 

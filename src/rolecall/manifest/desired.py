@@ -197,7 +197,8 @@ class _Building:
             state = self.world.clusters.get(cluster)
             self._by_content[cluster] = {
                 (b.namespace, b.role_kind, b.role_name, b.subjects[0].user_or_group): b.name
-                for b in (state.bindings if state else ())
+                # Of two that say the same the first is kept.
+                for b in reversed(state.bindings if state else ())
                 if len(b.subjects) == 1 and state and (b.namespace, b.name) in state.managed_bindings
             }
         return self._by_content[cluster]
@@ -249,16 +250,15 @@ def _identity(grant: Grant, principal: PrincipalArn, kind: EntryType) -> tuple[s
 def _section_kind(state: ClusterState | None, arn: str) -> Kind:
     """``mapRoles`` for roles and ``mapUsers`` for users, unless the cluster has the principal in the other one.
 
-    The authenticator looks through both whatever the ARN is of (``pkg/mapper/configmap``).
+    The authenticator looks through both whatever the ARN is of, roles first (``pkg/mapper/configmap``).
     """
-    usual = Kind.AWS_AUTH_ROLE if PrincipalArn.parse(arn).kind is PrincipalKind.ROLE else Kind.AWS_AUTH_USER
-    other = Kind.AWS_AUTH_USER if usual is Kind.AWS_AUTH_ROLE else Kind.AWS_AUTH_ROLE
     if state is not None:
         read = aws_auth_of(state)
-        maps = {Kind.AWS_AUTH_ROLE: read.roles, Kind.AWS_AUTH_USER: read.users}
-        if arn.lower() not in maps[usual] and arn.lower() in maps[other]:
-            return other
-    return usual
+        if arn.lower() in read.roles:
+            return Kind.AWS_AUTH_ROLE
+        if arn.lower() in read.users:
+            return Kind.AWS_AUTH_USER
+    return Kind.AWS_AUTH_ROLE if PrincipalArn.parse(arn).kind is PrincipalKind.ROLE else Kind.AWS_AUTH_USER
 
 
 def _object_name(state: ClusterState | None, arn: str) -> str:

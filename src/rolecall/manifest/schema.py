@@ -71,6 +71,7 @@ AccountId = Annotated[
     str, Field(pattern=r"^[0-9]{12}$", description="12 digits, in quotes.", examples=["111122223333"])
 ]
 PrincipalName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
+PolicyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{1,128}$")]
 Path = Annotated[
     str, Field(pattern=r"^/([!-~]+/)?$", max_length=512, description="IAM path.", examples=["/", "/team/"])
 ]
@@ -241,7 +242,7 @@ class RoleSpec(_Model):
     describe_clusters: bool = Field(
         True, description="Whether the role may eks:DescribeCluster its clusters, which update-kubeconfig asks for."
     )
-    policies: Annotated[dict[PrincipalName, Document], Field(max_length=50)] | None = Field(
+    policies: Annotated[dict[PolicyName, Document], Field(max_length=50)] | None = Field(
         None, description="Inline policies by name. Where given, these and no others."
     )
     break_glass: bool = Field(False, description="For emergencies: must ask for MFA, and sessions end within an hour.")
