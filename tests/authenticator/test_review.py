@@ -113,3 +113,10 @@ async def test_what_another_attempt_may_cure_is_passed_on() -> None:
 )
 async def test_any_question_gets_an_answer(question: Any) -> None:
     assert (await answer(question))["status"]["authenticated"] is False
+
+
+@pytest.mark.parametrize("user_id", ["", ":ann", "AROADEV:ann:again"])
+async def test_a_user_id_of_no_known_shape_is_refused(user_id: str) -> None:
+    """aws-iam-authenticator ``pkg/token/token.go``: one part, or a role's id and the session's name."""
+    told = CallerIdentity(DEV.arn, DEV.account, user_id)
+    assert (await answer(review({"token": TOKEN}), Sts(told)))["status"]["authenticated"] is False

@@ -96,6 +96,8 @@ class Review:
         call = parse_token(token, self.cluster, now=now, hosts=self.hosts)
         caller = await self.sts.get_caller_identity(call)
         user_id, _, session_name = caller.user_id.partition(":")
+        if not user_id or ":" in session_name:
+            raise StsRefusedError("STS answers with a user id that is none")
         canonical = canonicalize(caller.arn)
         identity = Identity(caller.arn, canonical, caller.account, user_id, session_name, call.access_key_id)
         return identity, call.expires_at
