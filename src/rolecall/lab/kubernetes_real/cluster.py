@@ -26,8 +26,8 @@ _AWS_AUTH_PATH = "/api/v1/namespaces/kube-system/configmaps?fieldSelector=metada
 _DEFINITIONS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 FURNISH_SECONDS = 30.0
-# A control plane that ends again and again is broken, and starting it would only burn the machine.
-MAX_RESTARTS, RESTART_WINDOW_SECONDS = 3, 60.0
+RESTART_SECONDS = (0.0, 0.0, 0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+STEADY_SECONDS = 60.0
 
 
 class RealCluster:
@@ -119,20 +119,18 @@ class RealCluster:
 
     async def _watch_over(self) -> None:
         """Start the control plane again where it ends by itself; mirrors find it again at the same port."""
-        restarts: list[float] = []
+        restarts = 0
         while True:
+            begun = time.monotonic()
             await self._plane.ended()
-            now = time.monotonic()
-            restarts = [*(one for one in restarts if now - one < RESTART_WINDOW_SECONDS), now]
-            if len(restarts) > MAX_RESTARTS:
-                log.error("cluster %s: its control plane ended %d times, giving up", self._spec.name, len(restarts))
-                return
+            restarts = restarts + 1 if time.monotonic() - begun < STEADY_SECONDS else 0
+            # One that ends again and again is broken, and starting it at once would only burn the machine.
+            await asyncio.sleep(RESTART_SECONDS[min(restarts, len(RESTART_SECONDS) - 1)])
             log.warning("cluster %s: its control plane has ended; starting it again", self._spec.name)
             try:
                 await self._plane.start()
             except LabError as error:
                 log.error("cluster %s: %s", self._spec.name, error)
-                return
 
 
 class _Later:
