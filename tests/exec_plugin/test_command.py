@@ -203,6 +203,19 @@ def test_the_help_of_the_whole_program_lists_it() -> None:
         assert re.search(rf"^\W*{command}\b", done.stdout, re.MULTILINE), done.stdout
 
 
+def test_bytes_that_are_no_text_are_refused(person: Person) -> None:
+    environment = {key.encode(): value.encode() for key, value in person.environment(**NOW).items()}
+    key = {b"AWS_SECRET_ACCESS_KEY": b"\xff", b"AWS_ACCESS_KEY_ID": b"AKIA"}
+    for arguments, variables in (([b"-i", b"\xff"], {}), ([b"-i", b"x"], key)):
+        done = subprocess.run(
+            [sys.executable.encode(), b"-m", b"rolecall", b"token", *arguments],
+            env={**environment, **variables}, capture_output=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert b"not UTF-8" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     "text", ["[default]\naws_access_key_id\n", "x = 1\n", "[profile a]\n[profile a]\n", "\0", "[a"]
 )

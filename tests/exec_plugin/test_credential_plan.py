@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.credentials import create_credential_resolver
@@ -14,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolecall.errors import RolecallError
-from rolecall.exec_plugin.credential_plan import Hop, Plan, plan_credentials
+from rolecall.exec_plugin.credential_plan import Hop, Plan, plan_credentials, profile_name
 from rolecall.exec_plugin.session_name import check_given, derived, sanitise
+from rolecall.exec_plugin.settings import resolve_settings
 from rolecall.local_files.aws_config import AwsConfigError, read_aws_config
 
 KEYS = "[default]\naws_access_key_id = AKIADEFAULT00000000\naws_secret_access_key = s\n"
@@ -147,7 +150,7 @@ profile_keys = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(
     config=st.fixed_dictionaries(dict.fromkeys(("default", "a", "b", "c"), profile_keys)),
     credentials=st.dictionaries(st.sampled_from(["default", "a", "b"]), profile_keys, max_size=2),
@@ -206,3 +209,52 @@ def by_botocore(folder: Path, environ: dict[str, str]) -> Any:
             except BotoCoreError:
                 return None
     return None if frozen is None else (signers[0] if signers else frozen.access_key, roles)
+
+
+names = st.sampled_from(["default", "a", "b", "", "profile", "x y", "\u00e9"])
+values = st.one_of(
+    st.sampled_from(["default", "a", "b", "true", "eu-west-2", "Environment", "arn:aws:iam::1:role/x", "http://127.0.0.1:1", "\n  sts = 1"]),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
+)  # fmt: skip
+keys = st.sampled_from([
+    "role_arn", "source_profile", "credential_source", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
+    "region", "endpoint_url", "services", "use_fips_endpoint", "duration_seconds", "role_session_name", "mfa_serial",
+    "sso_account_id", "credential_process", "web_identity_token_file", "output", "ca_bundle", "sts",
+])  # fmt: skip
+files = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["profile ", "services ", ""]), names).map(lambda pair: f"[{pair[0]}{pair[1]}]"),
+        st.tuples(keys, values).map(lambda pair: f"{pair[0]} = {pair[1]}"),
+        values,
+    ),
+    max_size=15,
+).map("\n".join)
+variables = st.dictionaries(
+    st.sampled_from([
+        "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_STS", "AWS_USE_FIPS_ENDPOINT", "AWS_CREDENTIAL_EXPIRATION", "AWS_STS_REGIONAL_ENDPOINTS",
+        "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE",
+    ]),
+    values, max_size=5,
+)  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(config=files, credentials=files, environ=variables, profile=st.none() | names)
+def test_hostile_files_and_variables_are_refused_with_a_reason_or_make_a_plan(
+    tmp_path: Path, config: str, credentials: str, environ: dict[str, str], profile: str | None
+) -> None:
+    try:
+        found = plan(tmp_path, config, credentials, profile, **environ)
+        files = read_aws_config(str(tmp_path / "config"), str(tmp_path / "credentials"))
+        how = resolve_settings(environ, files, profile_name(environ, profile))
+    except RolecallError:
+        return
+    json.dumps(found.binding(len(found.hops)))
+    assert len(found.hops) <= 6, "no profile is visited twice"
+    for hop in found.hops:
+        assert hop.session_name is None or check_given(hop.session_name, "") == hop.session_name
+    url = urlsplit(how.endpoint)
+    assert url.scheme == "https" or url.hostname in ("localhost", "127.0.0.1")
+    assert not url.path
+    assert not url.query

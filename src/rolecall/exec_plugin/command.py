@@ -44,6 +44,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> 
     environ = os.environ if environ is None else environ
     try:
         answer = _token(arguments[1:], environ) if arguments[:1] == ["token"] else _eks(arguments, environ)
+    except UnicodeError:
+        # Bytes of an argument or a variable that are no UTF-8 arrive as half characters, which nothing can sign.
+        sys.stderr.write("error: an argument, a variable or a key in a file is not UTF-8 text\n")
+        return 1
     except RolecallError as error:
         where = f"{error.where}: " if error.where else ""
         sys.stderr.write(f"error: {where}{error.what}\n")

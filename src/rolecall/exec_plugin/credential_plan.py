@@ -291,24 +291,25 @@ def _own_source(profile: Profile, config: AwsConfig) -> Source | None:
     if "credential_process" in values:
         where = profile.where("credential_process")
         return Source("process", profile.name, where, binding=_texts(profile, ("credential_process",)))
-    return _key_source(profile, None) if "aws_access_key_id" in values else None
+    if profile.config is not None and "aws_access_key_id" in profile.config.values:
+        return _key_source(profile, profile.config)
+    return None
 
 
-def _key_source(profile: Profile, section: Section | None) -> Source:
+def _key_source(profile: Profile, section: Section) -> Source:
     """The key written in a profile; both halves have to stand in the same file."""
-    values = profile.values if section is None else section.values
     texts = {}
     for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token"):
-        value = values.get(name)
+        value = section.values.get(name)
         if isinstance(value, dict):
-            raise AwsConfigError(f"{name} of profile {profile.name!r} is a block of keys", where=profile.where(name))
+            raise AwsConfigError(f"{name} of profile {profile.name!r} is a block of keys", where=section.where(name))
         texts[name] = value or ""
     if not texts["aws_access_key_id"] or not texts["aws_secret_access_key"]:
         missing = "aws_secret_access_key" if texts["aws_access_key_id"] else "aws_access_key_id"
-        raise AwsConfigError(f"profile {profile.name!r} has no {missing}", where=profile.where("aws_access_key_id"))
+        raise AwsConfigError(f"profile {profile.name!r} has no {missing}", where=section.where("aws_access_key_id"))
     token = texts["aws_security_token"] or texts["aws_session_token"] or None
     key = Key(texts["aws_access_key_id"], texts["aws_secret_access_key"], token)
-    return Source("key", profile.name, profile.where("aws_access_key_id"), key=key)
+    return Source("key", profile.name, section.where("aws_access_key_id"), key=key)
 
 
 def _hop(profile: Profile, before: tuple[Hop, ...], environ: Mapping[str, str]) -> Hop:

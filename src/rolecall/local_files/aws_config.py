@@ -49,13 +49,16 @@ class Profile:
     """A profile with the keys of both files; those of the credentials file win, as in botocore.
 
     :ivar values: by lower-case key; an indented block below a key (``s3 =``) is a dict.
+    :ivar config: its section of the config file, if there is one.
+    :ivar credentials: its section of the credentials file, if there is one.
     """
 
-    __slots__ = ("_places", "credentials", "name", "values")
+    __slots__ = ("_places", "config", "credentials", "name", "values")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.values: dict[str, Value] = {}
+        self.config: Section | None = None
         self.credentials: Section | None = None
         self._places: dict[str, str] = {}
 
@@ -63,6 +66,8 @@ class Profile:
         """Lay a section of a file over what is there."""
         if credentials:
             self.credentials = section
+        else:
+            self.config = section
         self.values.update(section.values)
         self._places.update((key, section.where(key)) for key in section.values)
         self._places.setdefault("", section.where())
