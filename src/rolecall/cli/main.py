@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import rolecall
-from rolecall.cli import lab, server, token
+from rolecall.cli import aws_auth, lab, server, token
 from rolecall.cli.go_flags import GoFlags
 from rolecall.cli.output import fail
 from rolecall.errors import RolecallError
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(lab.app, name="lab")
+app.add_typer(aws_auth.app, name="aws-auth")
 app.command("token", context_settings=token.PASS_ON)(token.token)
 app.command("eks", context_settings=token.PASS_ON)(token.eks)
 app.command("verify")(token.verify)

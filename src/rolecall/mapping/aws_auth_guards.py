@@ -27,6 +27,7 @@ class Guard(StrEnum):
     LOCKOUT_LAST_ADMIN = "lockout-last-admin"
     SYSTEM_MASTERS = "system-masters"
     NEVER_MATCHES = "never-matches"
+    OTHERS_CHANGES = "others-changes"  # of going back: it would undo what somebody else changed too
 
 
 @dataclass(frozen=True, slots=True)
