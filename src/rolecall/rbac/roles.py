@@ -217,7 +217,7 @@ def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         if labels.get(key) != value:
             return False
     for expression in selector.get("matchExpressions") or ():
-        value, values = labels.get(expression["key"]), expression.get("values") or ()
+        value, values = labels.get(expression.get("key", "")), expression.get("values") or ()
         fits = {
             "In": value is not None and value in values,
             "NotIn": value is None or value not in values,

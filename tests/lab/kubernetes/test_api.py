@@ -330,3 +330,100 @@ def test_what_every_namespace_has_comes_back(api: Cluster, path: str) -> None:
     before = api.send("GET", path)[1]["metadata"]["uid"]
     assert api.send("DELETE", path)[0] == 200
     assert api.send("GET", path)[1]["metadata"]["uid"] != before
+
+
+def _definition(plural: str = "bs", **spec: Any) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"n": {"type": "integer"}}}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": plural, "kind": plural.title()}
+    found = {"group": "b.example.com", "scope": "Namespaced", "names": names, "versions": [version], **spec}
+    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    return {**kind, "metadata": {"name": f"{plural}.b.example.com"}, "spec": found}
+
+
+def _with_schema(**schema: Any) -> dict[str, Any]:
+    version = {"name": "v1", "served": True, "storage": True}
+    return _definition(versions=[{**version, "schema": {"openAPIV3Schema": {"type": "object", **schema}}}])
+
+
+def _with_version(**version: Any) -> dict[str, Any]:
+    found = _definition()
+    found["spec"]["versions"] = [{**found["spec"]["versions"][0], **version}]
+    return found
+
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+DEEP: dict[str, Any] = {"type": "object"}
+for _ in range(43):
+    DEEP = {"type": "object", "properties": {"a": DEEP}}
+
+
+@pytest.mark.parametrize(
+    ("definition", "status", "says"),
+    [
+        (_definition(versions="v1"), 400, "spec.versions"),
+        (_definition(versions=["v1"]), 400, "spec.versions[0]"),
+        (_definition(versions=[]), 422, "spec.versions: Required value"),
+        (_definition(names={"plural": "bs", "kind": "B", "shortNames": "b"}), 400, "shortNames"),
+        (_definition(names={"plural": "bs"}), 422, "spec.names.kind: Required value"),
+        (_definition(scope="World"), 422, 'supported values: "Cluster", "Namespaced"'),
+        (_with_version(name="V 1"), 422, "must be a DNS label"),
+        (_with_version(storage=False), 422, "exactly one version"),
+        (_with_version(schema=None), 422, "openAPIV3Schema: Required value"),
+        (_with_version(additionalPrinterColumns=[{"name": "x"}]), 422, "jsonPath: Required value"),
+        (_with_version(selectableFields=[{}]), 422, "jsonPath: Required value"),
+        (_with_schema(type="array"), 422, "must be object at the root"),
+        (_with_schema(properties=5), 422, "must be made of schemas"),
+        (_with_schema(properties={"a": 5}), 422, "properties[a]: Invalid value: must be a schema"),
+        (_with_schema(properties={"a": {"type": "text"}}), 422, "properties[a].type: Unsupported value"),
+        (_with_schema(properties={"a": {"type": "integer", "minimum": "1"}}), 422, "must be a number"),
+        (_with_schema(properties={"a": {"type": "string", "maxLength": -1}}), 422, "at least 0"),
+        (_with_schema(properties={"a": {"$ref": "#/x"}}), 422, "$ref is not supported"),
+        (_with_schema(properties={"a": {"type": "array", "x-kubernetes-list-type": "map"}}), 422, "list-map-keys"),
+        (_with_schema(properties={"a": {"type": "string", "x-kubernetes-list-type": "set"}}), 422, "of an array"),
+        (_with_schema(required="a"), 422, "must be a list of names"),
+        (_with_schema(allOf={"a": 1}), 422, "must be made of schemas"),
+        (_with_schema(properties={"a": DEEP}), 422, "deep"),
+        (_definition(), 201, ""),
+    ],
+)
+def test_definitions_that_cannot_be_served_are_refused(
+    api: Cluster, definition: dict[str, Any], status: int, says: str
+) -> None:
+    """apiextensions-apiserver ``pkg/apis/apiextensions/validation/validation_test.go`` has the same shapes."""
+    found = api.send("POST", f"{DEFINITIONS}?dryRun=All", definition)
+    assert found[0] == status, found
+    assert says in (found[1].get("message") or ""), found
+
+
+def test_a_definition_keeps_what_it_is_and_remembers_what_was_stored(api: Cluster) -> None:
+    """apiextensions-apiserver ``validation.go``: immutable fields; CRD versioning documentation: storedVersions."""
+    path = f"{DEFINITIONS}/cs.b.example.com"
+    assert api.send("POST", DEFINITIONS, _definition("cs"))[0] == 201
+    for change in ({"scope": "Cluster"}, {"names": {"kind": "Other"}}):
+        assert "field is immutable" in api.send("PATCH", path, {"spec": change}, MERGE)[1]["message"]
+    _, found = api.send("GET", path)
+    old = found["spec"]["versions"][0]
+    found["spec"]["versions"] = [{**old, "storage": False}, {**old, "name": "v2"}]
+    assert api.send("PUT", path, found)[1]["status"]["storedVersions"] == ["v1", "v2"]
+    _, found = api.send("GET", path)
+    found["spec"]["versions"] = found["spec"]["versions"][1:]
+    assert "must appear in spec.versions" in api.send("PUT", path, found)[1]["message"]
+    assert api.send("GET", "/apis/b.example.com/v2/namespaces/api/cs")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("selector", "says"),
+    [
+        ({"matchExpressions": [{"operator": "In"}]}, "not a qualified name"),
+        ({"matchExpressions": [{"key": "a", "operator": "In"}]}, "must be specified when"),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, "may not be specified when"),
+        ({"matchExpressions": [{"key": "a", "operator": "Is"}]}, "not a valid selector operator"),
+        ({"matchLabels": {"a b": "c"}}, "matchLabels: Invalid value"),
+    ],
+)
+def test_selectors_of_aggregation(api: Cluster, selector: dict[str, Any], says: str) -> None:
+    """kubernetes ``apimachinery/pkg/apis/meta/v1/validation``: ValidateLabelSelector."""
+    role = {"metadata": {"name": "agg-bad"}, "aggregationRule": {"clusterRoleSelectors": [selector]}}
+    status, refused = api.send("POST", f"{RBAC}/clusterroles", role)
+    assert (status, says in refused["message"]) == (422, True), refused

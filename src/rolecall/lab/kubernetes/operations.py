@@ -291,10 +291,10 @@ class Operations:
         new = validation.with_defaults(resource, new)
         validation.validate(resource, new, old)
         if resource.plural == "customresourcedefinitions":
-            causes = list(crds.problems(new))
+            causes = list(crds.problems(new, old))
             if causes:
                 raise validation.refusal(resource, new, causes)
-            new = crds.established(new, self._now()) if old is None or "status" not in new else new
+            new = crds.established(new, self._now(), old)
         return new
 
     def _tracked(self, resource: Resource, old: Object | None, new: dict[str, Any], write: Write) -> dict[str, Any]:

@@ -66,6 +66,52 @@ _TYPE_META: Schema = {
 }
 
 
+def _object(required: tuple[str, ...], **properties: Schema) -> Schema:
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "x-kubernetes-list-type": "atomic"}
+
+
+_TEXT, _FLAG = _PLAIN["string"], _PLAIN["bool"]
+_COLUMN = _object(
+    ("name", "type", "jsonPath"),
+    **dict.fromkeys(("name", "type", "jsonPath", "format", "description"), _TEXT),
+    priority=_PLAIN["int32"],
+)
+_VERSION = _object(
+    ("name", "served", "storage"),
+    name=_TEXT,
+    served=_FLAG,
+    storage=_FLAG,
+    deprecated=_FLAG,
+    deprecationWarning=_TEXT,
+    schema=_object((), openAPIV3Schema=ANY_OBJECT),
+    subresources=_object((), status=ANY_OBJECT, scale=ANY_OBJECT),
+    additionalPrinterColumns=_array(_COLUMN),
+    selectableFields=_array(_object(("jsonPath",), jsonPath=_TEXT)),
+)
+_NAMES = _object(
+    ("plural", "kind"),
+    **dict.fromkeys(("plural", "singular", "kind", "listKind"), _TEXT),
+    shortNames=_array(_TEXT),
+    categories=_array(_TEXT),
+)
+_DEFINITION_SPEC: Schema = {
+    **_object(
+        ("group", "names", "scope", "versions"),
+        group=_TEXT,
+        scope=_TEXT,
+        names=_NAMES,
+        versions=_array(_VERSION),
+        conversion=_object((), strategy=_TEXT, webhook=ANY_OBJECT),
+        preserveUnknownFields=_FLAG,
+    ),
+    "description": "Names, scope and versions of the custom resource.",
+}
+
+
 @cache
 def messages() -> Mapping[str, Mapping[str, tuple[str, str, str]]]:
     """Message -> field number -> name, label (optional, repeated, map) and type."""
@@ -91,7 +137,7 @@ def definitions() -> Mapping[str, Schema]:
         "properties": {
             **_TYPE_META,
             "metadata": _ref("meta.v1.ObjectMeta"),
-            "spec": {**ANY_OBJECT, "description": "Names, scope and versions of the custom resource."},
+            "spec": _DEFINITION_SPEC,
             "status": ANY_OBJECT,
         },
     }

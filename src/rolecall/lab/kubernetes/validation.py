@@ -121,14 +121,14 @@ def _owners(owners: Sequence[Mapping[str, Any]]) -> Iterator[Cause]:
         yield "FieldValueInvalid", "metadata.ownerReferences", why
 
 
-def _labels(labels: Mapping[str, str]) -> Iterator[Cause]:
+def _labels(labels: Mapping[str, str], path: str = "metadata.labels") -> Iterator[Cause]:
     for key, value in labels.items():
         if not _is_qualified(key):
-            yield "FieldValueInvalid", "metadata.labels", f'Invalid value: "{key[:253]}": {_QUALIFIED_TEXT}'
+            yield "FieldValueInvalid", path, f'Invalid value: "{key[:253]}": {_QUALIFIED_TEXT}'
         if value and (len(value) > 63 or not _QUALIFIED.fullmatch(value)):
             yield (
                 "FieldValueInvalid",
-                "metadata.labels",
+                path,
                 (
                     f'Invalid value: "{value[:253]}": a valid label must be an empty string or consist of alphanumeric '
                     "characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
@@ -167,12 +167,42 @@ def _kind(resource: Resource, new: Mapping[str, Any], old: Mapping[str, Any] | N
         case "Role" | "ClusterRole":
             for index, rule in enumerate(new.get("rules") or ()):
                 yield from _rule(rule, f"rules[{index}]", resource.kind)
-            aggregation = new.get("aggregationRule")
-            if aggregation is not None and not aggregation.get("clusterRoleSelectors"):
-                why = "Required value: at least one clusterRoleSelector required if aggregationRule is non-nil"
-                yield "FieldValueRequired", "aggregationRule.clusterRoleSelectors", why
+            yield from _aggregation(new.get("aggregationRule"))
         case "RoleBinding" | "ClusterRoleBinding":
             yield from _binding(resource.kind, new, old)
+
+
+def _aggregation(rule: Mapping[str, Any] | None) -> Iterator[Cause]:
+    if rule is None:
+        return
+    path = "aggregationRule.clusterRoleSelectors"
+    if not rule.get("clusterRoleSelectors"):
+        why = "Required value: at least one clusterRoleSelector required if aggregationRule is non-nil"
+        yield "FieldValueRequired", path, why
+    for index, selector in enumerate(rule.get("clusterRoleSelectors") or ()):
+        yield from _labels(selector.get("matchLabels") or {}, f"{path}[{index}].matchLabels")
+        for number, expression in enumerate(selector.get("matchExpressions") or ()):
+            yield from _expression(expression, f"{path}[{index}].matchExpressions[{number}]")
+
+
+def _expression(expression: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    key, operator, values = expression.get("key", ""), expression.get("operator", ""), expression.get("values") or ()
+    if not _is_qualified(key):
+        yield "FieldValueInvalid", f"{path}.key", f'Invalid value: "{key[:253]}": not a qualified name'
+    if operator in ("In", "NotIn"):
+        if not values:
+            why = "Required value: must be specified when `operator` is 'In' or 'NotIn'"
+            yield "FieldValueRequired", f"{path}.values", why
+    elif operator in ("Exists", "DoesNotExist"):
+        if values:
+            why = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            yield "FieldValueForbidden", f"{path}.values", why
+    else:
+        yield (
+            "FieldValueInvalid",
+            f"{path}.operator",
+            f'Invalid value: "{operator[:40]}": not a valid selector operator',
+        )
 
 
 def _data(new: Mapping[str, Any], old: Mapping[str, Any] | None, fields: tuple[str, ...]) -> Iterator[Cause]:
