@@ -272,7 +272,6 @@ class ClusterSpec(_Model):
     mapping: BackendText | None = Field(
         None, description="Where mappings are written. By default access-entries where the cluster reads them."
     )
-    context: Text | None = Field(None, description="Context of the kubeconfig that reaches it; by default EKS tells.")
     labels: Annotated[dict[Text, Annotated[str, Field(max_length=63)]], Field(max_length=50)] = Field(
         default_factory=dict, description="For clusterSelector of grants.", examples=[{"env": "prod"}]
     )

@@ -1,0 +1,111 @@
+"""Read the accounts and clusters that a manifest names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rolecall.access.read_world import ClusterAddress, Reading, read_world
+from rolecall.access.world import World
+from rolecall.aws.session import AccountAccess, AwsClients
+from rolecall.cli.progress import Progress
+from rolecall.errors import RolecallError
+from rolecall.manifest.explain_errors import nearest
+from rolecall.manifest.load import Loaded
+from rolecall.manifest.references import matching_clusters
+from rolecall.manifest.schema import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestWorld:
+    """What was read for a manifest.
+
+    :param places: account ids and cluster ARNs to which the command is limited; ``None``: no limit.
+    """
+
+    reading: Reading
+    clients: AwsClients
+    accesses: tuple[AccountAccess, ...]
+    places: frozenset[str] | None
+
+    @property
+    def world(self) -> World:
+        return self.reading.world
+
+    @property
+    def reach(self) -> dict[str, Any]:
+        """How its accounts are reached, for a plan that is applied later."""
+        return {"accounts": [asdict(access) for access in self.accesses]}
+
+
+def read_manifest_world(
+    loaded: Loaded, *, accounts: Sequence[str] = (), clusters: Sequence[str] = (), quiet: bool = False
+) -> ManifestWorld:
+    """The world that ``loaded`` is about.
+
+    :param accounts: names or ids; where given, only these are planned for, with the clusters in them.
+    :param clusters: names or patterns; where given, only these clusters are read and planned for.
+    """
+    manifest = loaded.manifest
+    wanted_accounts = _accounts(manifest, accounts)
+    wanted_clusters = _clusters(manifest, clusters, wanted_accounts if accounts else None)
+    reached = tuple(accesses(manifest))
+    clients = AwsClients(reached)
+    addresses = [address(manifest, name) for name in wanted_clusters]
+    progress = Progress("reading accounts and clusters")
+    try:
+        reading = read_world(clients, addresses, datetime.now(UTC), progress=None if quiet else progress)
+    finally:
+        progress.end()
+    for failure in reading.failures:
+        sys.stderr.write(f"warning: account {failure.place}: {failure.error.what}\n")
+    places = frozenset((*wanted_accounts, *(one.arn for one in addresses))) if accounts or clusters else None
+    return ManifestWorld(reading, clients, reached, places)
+
+
+def accesses(manifest: Manifest) -> list[AccountAccess]:
+    """How the accounts are reached that something of the manifest lies in; one that is only trusted is not read."""
+    used = {person.account for person in manifest.people.values()}
+    used |= {role.account for role in manifest.roles.values()}
+    used |= {cluster.account for cluster in manifest.clusters.values()}
+    regions = {cluster.account: cluster.region for cluster in reversed(manifest.clusters.values())}
+    return [
+        AccountAccess(
+            account.id,
+            account.profile or "",
+            account.role_arn or "",
+            account.external_id or "",
+            account.region or regions.get(name, ""),
+        )
+        for name, account in manifest.accounts.items()
+        if name in used
+    ]
+
+
+def address(manifest: Manifest, name: str) -> ClusterAddress:
+    """Where a cluster of the manifest is."""
+    cluster = manifest.clusters[name]
+    return ClusterAddress(manifest.accounts[cluster.account].id, cluster.region, cluster.name or name)
+
+
+def _accounts(manifest: Manifest, names: Sequence[str]) -> set[str]:
+    ids = {name: account.id for name, account in manifest.accounts.items()}
+    if not names:
+        return set(ids.values())
+    for name in names:
+        if name not in ids and name not in ids.values():
+            raise RolecallError(f"there is no account {name!r} in the file", advice=nearest(name, list(ids)))
+    return {ids.get(name, name) for name in names}
+
+
+def _clusters(manifest: Manifest, patterns: Sequence[str], accounts: set[str] | None) -> list[str]:
+    found = dict.fromkeys(name for pattern in patterns for name in matching_clusters(manifest, pattern))
+    for pattern in patterns:
+        if not matching_clusters(manifest, pattern):
+            known = list(manifest.clusters)
+            raise RolecallError(f"no cluster in the file matches {pattern!r}", advice=nearest(pattern, known))
+    names = list(found) if patterns else list(manifest.clusters)
+    return [n for n in names if accounts is None or manifest.accounts[manifest.clusters[n].account].id in accounts]

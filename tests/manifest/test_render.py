@@ -1,0 +1,160 @@
+"""A plan as people read it, and a first file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from rolecall.access.world import World
+from rolecall.manifest.findings import Allowance
+from rolecall.manifest.load import parse
+from rolecall.manifest.plan import Plan
+from rolecall.manifest.planning import make_plan
+from rolecall.manifest.render import plan_lines, shown
+from rolecall.manifest.schema import MappingBackend
+from rolecall.manifest.starter import Start, starter
+from worlds import (
+    MAIN,
+    NOW,
+    ORGANISATION,
+    account,
+    aws_auth,
+    cluster,
+    role,
+    role_arn,
+    trust,
+    user,
+    user_arn,
+    world,
+    worlds,
+)
+
+START = Start(
+    "kubedemy",
+    "Kubedemy_EKS_KubernetesAdmin",
+    ["kubedemy"],
+    MAIN,
+    "eu-west-2",
+    ["system:masters"],
+    username="admin:{{AccessKeyID}}:{{SessionName}}",
+)
+
+
+def test_the_seed_case_from_the_starter_file() -> None:
+    made = make_plan(
+        parse(starter(START)), world([account()], [cluster()]), NOW, allowances=[Allowance("system-masters")]
+    )
+    assert (
+        "\n".join(plan_lines(replace(made, effects={})))
+        == f"""\
+account {MAIN}
+  + role Kubedemy_EKS_KubernetesAdmin
+        may be assumed by arn:aws:iam::{MAIN}:user/kubedemy
+  + inline policy rolecall-describe-clusters of role Kubedemy_EKS_KubernetesAdmin
+        allows eks:DescribeCluster on arn:aws:eks:eu-west-2:{MAIN}:cluster/kubedemy
+  + user kubedemy
+
+cluster kubedemy (eu-west-2, account {MAIN})
+  + aws-auth arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin
+        is admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}}
+        in group system:masters
+
+Warnings
+  ! access.yaml:31:5: arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin would get system:masters on cluster kubedemy, which no RBAC rule limits
+      give a group of your own and bindings: [{{clusterRole: cluster-admin}}]
+      allowed by --allow system-masters
+
+Plan: 4 to add, in 1 account and 1 cluster."""
+    )
+
+
+def changed() -> Plan:
+    text = starter(replace(START, groups=["devs"])).replace(
+        "assumableBy: [kubedemy]", "assumableBy: [kubedemy]\n    conditions: {mfa: true}"
+    )
+    there = account([user("kubedemy")], [role("Kubedemy_EKS_KubernetesAdmin", trust(user_arn("old")))])
+    data = aws_auth(
+        [(role_arn("Kubedemy_EKS_KubernetesAdmin"), "was", ["system:masters", "devs"])],
+        [(user_arn("kubedemy"), "k", [])],
+    )
+    return make_plan(parse(text), world([there], [cluster(aws_auth=data)]), NOW)
+
+
+def test_what_is_changed_and_removed() -> None:
+    lines = "\n".join(plan_lines(replace(changed(), effects={}, findings=changed().refusals[:1])))
+    assert (
+        f"""\
+  ~ role Kubedemy_EKS_KubernetesAdmin
+      - may be assumed by arn:aws:iam::{MAIN}:user/old
+      + may be assumed by arn:aws:iam::{MAIN}:user/kubedemy with MFA
+"""
+        in lines
+    )
+    assert (
+        f"""\
+  ~ aws-auth arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin
+      - is was
+      - in group system:masters
+      + is admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}}
+  - aws-auth arn:aws:iam::{MAIN}:user/kubedemy
+        is k
+"""
+        in lines
+    )
+    assert (
+        """\
+Refused
+  ! nobody would be administrator of cluster kubedemy any more; now it is"""
+        in lines
+    )
+    assert "or allow it: --allow lockout-last-admin:kubedemy" in lines
+    assert lines.endswith("in 1 account and 1 cluster. 1 refusal: it is not applied.")
+
+
+def test_nothing_to_change() -> None:
+    found = World(NOW)
+    assert [*plan_lines(Plan((), made_at=found.read_at))] == ["Nothing to change."]
+
+
+def test_what_a_terminal_would_obey_is_shown_instead() -> None:
+    assert shown("a\x1b[31mb\u202ec\u200bd") == "a\\u001b[31mb\\u202ec\\u200bd"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(worlds())
+def test_every_plan_can_be_shown(found: World) -> None:
+    lines = [*plan_lines(make_plan(parse(ORGANISATION), found, NOW))]
+    assert lines[-1].startswith(("Plan: ", "Nothing to change"))
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        START,
+        replace(START, groups=[], username="", mapping=MappingBackend.access_entries, profile="p"),
+        replace(START, person="arn:aws:iam::444455556666:role/team/ci", clusters=["a", "b"], groups=["yes", "devs"], cluster_role="edit"),
+        replace(START, person="dan@example.com", cluster_role="", groups=["devs"]),
+    ],
+)  # fmt: skip
+def test_a_first_file_is_valid_and_says_what_was_asked(start: Start) -> None:
+    found = parse(starter(start)).manifest
+    [grant] = found.grants
+    assert (grant.role, grant.clusters) == (start.role, list(start.clusters))
+    assert grant.groups == list(start.groups or [start.role])
+    assert bool(grant.bindings) == bool(start.cluster_role and grant.groups != ["system:masters"])
+    assert found.accounts["main"].id == MAIN
+    assert starter(start).startswith("# yaml-language-server: $schema=access.schema.json\n")
+
+
+def test_the_commented_lines_of_a_first_file_are_valid_too(tmp_path: Path) -> None:
+    text = starter(replace(START, groups=["devs"]))
+    for line in ("# conditions:", "# until:", "# groups:", "#   Kubedemy_EKS_KubernetesAdmin-team:"):
+        assert line in text
+        text = text.replace(line, line.replace("# ", "", 1).replace("#   ", "  ", 1))
+    found = parse(text).manifest
+    assert found.groups["Kubedemy_EKS_KubernetesAdmin-team"] == ["kubedemy"]
+    assert found.grants[0].until is not None
