@@ -230,25 +230,33 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         assert got
 
 
-def test_a_failure_is_told_to_those_who_waited_and_nobody_else(tmp_path: Path) -> None:
-    folder = PrivateFolder(str(tmp_path / "cache"), create=True)
+def _waits(folder: str, expected: str | None) -> tuple[int, int]:
+    """A child that waits for the lock once it is told to; ends with 0 where it hears what is expected."""
     reader, writer = os.pipe()
-    # The child comes first: it must not inherit the lock.
     child = os.fork()
     if child == 0:
         os.read(reader, 1)
-        waiting = Lock(PrivateFolder(str(tmp_path / "cache"), create=True), "x.lock", 5.0)
-        ok = waiting.__enter__() and waiting.failure() == "no\nluck"
-        os._exit(0 if ok else 1)
+        waiting = Lock(PrivateFolder(folder, create=True), "x.lock", 5.0)
+        os._exit(0 if waiting.__enter__() and waiting.failure() == expected else 1)
+    return child, writer
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_failure_is_told_to_those_who_waited_for_it_and_nobody_else(tmp_path: Path, fails: bool) -> None:
+    folder = PrivateFolder(str(tmp_path / "cache"), create=True)
+    with (earlier := Lock(folder, "x.lock", 1.0)) as got:
+        assert got
+        earlier.leave_failure("long ago")
+    # The child comes before the lock: it must not inherit it.
+    child, writer = _waits(str(tmp_path / "cache"), "no\nluck" if fails else None)
     with (first := Lock(folder, "x.lock", 1.0)) as got:
         assert got
+        assert first.failure() is None, "it did not wait"
         os.write(writer, b"x")
-        time.sleep(0.2)
-        first.leave_failure("no\nluck")
+        time.sleep(0.3)
+        if fails:
+            first.leave_failure("no\nluck")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    with (later := Lock(folder, "x.lock", 1.0)) as got:
-        assert got
-        assert later.failure() is None
 
 
 KEYRING = '''

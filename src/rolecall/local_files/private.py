@@ -92,7 +92,6 @@ class PrivateFolder:
         descriptor = os.open(temporary, flags, 0o600, dir_fd=self._descriptor)
         try:
             try:
-                os.fchmod(descriptor, 0o600)
                 view = memoryview(data)
                 while view:
                     view = view[os.write(descriptor, view) :]
