@@ -1,0 +1,128 @@
+"""The commands against a lab: new, plan, import; exit codes, files, what a person reads."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rolecall.manifest.plan import from_json
+
+ACCOUNT, REGION = "231144931069", "eu-west-2"
+
+
+@pytest.fixture(scope="module")
+def shell(
+    start_lab: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``rolecall`` as the lab's administrator, in a folder of its own."""
+    lab = start_lab("--account", ACCOUNT, "--region", REGION)
+    environment, folder = lab.environment(), tmp_path_factory.mktemp("files")
+
+    def run(*arguments: str, program: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [program, *arguments] if program else [sys.executable, "-m", "rolecall", *arguments]
+        done = subprocess.run(
+            command, env=environment, cwd=folder, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    run.folder = folder  # type: ignore[attr-defined]
+    role = f"arn:aws:iam::{ACCOUNT}:role/eks"
+    run(
+        "eks",
+        "create-cluster",
+        "--name",
+        "kubedemy",
+        "--role-arn",
+        role,
+        "--resources-vpc-config",
+        "subnetIds=subnet-1",
+        program="aws",
+    )
+    run("eks", "wait", "cluster-active", "--name", "kubedemy", program="aws")
+    return run
+
+
+def folder_of(shell: Any) -> Path:
+    found: Path = shell.folder
+    return found
+
+
+def test_the_seed_case_is_planned_from_three_flags(shell: Any) -> None:
+    shell(
+        "new",
+        "--person",
+        "kubedemy",
+        "--role",
+        "Kubedemy_EKS_KubernetesAdmin",
+        "--cluster",
+        "kubedemy",
+        "--group",
+        "system:masters",
+    )
+    refused = shell("plan", code=11)
+    assert "would get system:masters on cluster kubedemy" in refused.stdout
+    assert "or allow it: --allow system-masters:Kubedemy_EKS_KubernetesAdmin" in refused.stdout
+    allowed = shell("plan", "--allow", "system-masters", "--out", "plan.json", code=10)
+    assert "Plan: 4 to add, in 1 account and 1 cluster." in allowed.stdout
+    out = folder_of(shell) / "plan.json"
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    made = from_json(out.read_text())
+    assert [change.resource.kind.value for change in made.changes][-1].startswith("aws-auth")
+    assert made.reach["accounts"][0]["account"] == ACCOUNT
+    assert made.caller == f"arn:aws:iam::{ACCOUNT}:user/lab-admin"
+    assert json.loads(shell("plan", "-o", "json", code=11).stdout)["changes"] == json.loads(out.read_text())["changes"]
+
+
+def test_nothing_is_overwritten(shell: Any) -> None:
+    kept = folder_of(shell) / "kept.yaml"
+    kept.write_text("mine")
+    done = shell("new", "--person", "a", "--role", "R", "--cluster", "kubedemy", "-o", "kept.yaml", code=1)
+    assert "kept.yaml: it exists already" in done.stderr
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["plan", "-f", "none.yaml"], 1, "error: none.yaml: there is no such file"),
+        (["plan", "--allow", "everything"], 1, "there is no guard 'everything'"),
+        (["plan", "--cluster", "prod"], 1, "no cluster in the file matches 'prod'"),
+        (["plan", "--account", "prod"], 1, "there is no account 'prod' in the file"),
+        (["plan", "--nonsense"], 2, "No such option"),
+        (["new", "--person", "a"], 2, "give --person, --role and --cluster, or none of them"),
+        (["new", "--person", "a", "--role", "r", "--cluster", "c", "--mapping", "x"], 2, "'x' is none of aws-auth"),
+        (["import", "--account", "no-such-profile", "-o", "x.yaml"], 1, "no-such-profile"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_told_and_has_its_exit_code(shell: Any, arguments: list[str], code: int, words: str) -> None:
+    done = shell(*arguments, code=code)
+    assert words in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_plan_right_after_an_import_is_empty(shell: Any) -> None:
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/dan"}, "Action": "sts:AssumeRole", "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}]})  # fmt: skip
+    shell("iam", "create-user", "--user-name", "dan", program="aws")
+    shell("iam", "create-role", "--role-name", "Devs", "--assume-role-policy-document", trust, program="aws")
+    shell("eks", "update-kubeconfig", "--name", "kubedemy", program="aws")
+    roles = f"# ours\n- rolearn: arn:aws:iam::{ACCOUNT}:role/Devs\n  username: dev:{{{{SessionName}}}}\n  groups: [devs]\n- rolearn: arn:aws:iam::{ACCOUNT}:role/p/dead\n  username: x\n"
+    shell("create", "configmap", "aws-auth", "-n", "kube-system", f"--from-literal=mapRoles={roles}", program="kubectl")
+    done = shell("import", "-o", "imported.yaml")
+    assert "role/p/dead, which matches nobody" in done.stderr
+    text = (folder_of(shell) / "imported.yaml").read_text()
+    assert "assumableBy: [dan], conditions: {mfa: true}" in text
+    assert shell("plan", "-f", "imported.yaml").stdout == "Nothing to change.\n"
+    # Without flags, `new` does the same for the caller's account.
+    assert shell("new", "-o", "-").stdout == text
+
+
+def test_the_schema_is_json(shell: Any) -> None:
+    assert json.loads(shell("schema").stdout)["title"] == "access.yaml"
