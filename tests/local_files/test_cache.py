@@ -230,15 +230,17 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         assert got
 
 
-def _waits(folder: str, expected: str | None) -> tuple[int, int]:
-    """A child that waits for the lock once it is told to; ends with 0 where it hears what is expected."""
+def _waits(folder: str, expected: str | None) -> tuple[int, int, int]:
+    """A child that waits for the lock once it is told to, and says so; ends with 0 where it hears what is expected."""
     reader, writer = os.pipe()
+    told, tell = os.pipe()
     child = os.fork()
     if child == 0:
         os.read(reader, 1)
+        os.write(tell, b"x")
         waiting = Lock(PrivateFolder(folder, create=True), "x.lock", 5.0)
         os._exit(0 if waiting.__enter__() and waiting.failure() == expected else 1)
-    return child, writer
+    return child, writer, told
 
 
 @pytest.mark.parametrize("fails", [True, False])
@@ -248,11 +250,12 @@ def test_a_failure_is_told_to_those_who_waited_for_it_and_nobody_else(tmp_path: 
         assert got
         earlier.leave_failure("long ago")
     # The child comes before the lock: it must not inherit it.
-    child, writer = _waits(str(tmp_path / "cache"), "no\nluck" if fails else None)
+    child, writer, told = _waits(str(tmp_path / "cache"), "no\nluck" if fails else None)
     with (first := Lock(folder, "x.lock", 1.0)) as got:
         assert got
         assert first.failure() is None, "it did not wait"
         os.write(writer, b"x")
+        os.read(told, 1)
         time.sleep(0.3)
         if fails:
             first.leave_failure("no\nluck")
