@@ -146,6 +146,25 @@ def test_a_billion_laughs_end_soon() -> None:
     assert any("anchors make the file grow" in line for line in mistakes("\n".join(lines)))
 
 
+class TestSmallFilesThatMultiply:
+    def test_patterns_over_all_clusters_in_every_grant(self) -> None:
+        clusters = "".join(f"  c{n}: {{account: main, region: eu-west-2}}\n" for n in range(1_000))
+        grants = "- {role: r, clusters: 'c*', groups: [g]}\n" * 600
+        text = f"accounts: {{main: {{id: '111122223333'}}}}\nroles: {{r: {{account: main, assumableBy: []}}}}\nclusters:\n{clusters}grants:\n{grants}"
+        assert mistakes(text) == [
+            "access.yaml:1505:3: up to here the grants are more than 500,000 mappings; split the file"
+        ]
+
+    def test_groups_of_groups(self) -> None:
+        groups = "  g0: [p, p, p, p, p, p, p, p, p, p]\n" + "".join(
+            f"  g{n}: [{', '.join([f'g{n - 1}'] * 10)}]\n" for n in range(1, 12)
+        )
+        text = f"accounts: {{main: {{id: '111122223333'}}}}\npeople: {{p: {{user: p, account: main}}}}\ngroups:\n{groups}roles: {{r: {{account: main, assumableBy: [g11]}}}}"
+        assert mistakes(text) == [
+            "access.yaml:16:9: up to here the roles have more than 1,000,000 members; split the file"
+        ]
+
+
 def test_anchors_and_merge_keys_are_fine_within_bounds() -> None:
     found = read_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: {y: 4, <<: *a}", "f")
     assert found.problems == []

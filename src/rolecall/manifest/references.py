@@ -21,6 +21,9 @@ from rolecall.mapping.access_entries import AssociatedPolicy, EntryError, EntryT
 from rolecall.rbac.access_policies import ACCESS_POLICIES
 
 WhereIs = Callable[[PathKey], Place]
+# Small files can multiply: a pattern over all clusters in every grant, a group of everybody in every role.
+MAX_MAPPINGS = 500_000
+MAX_MEMBERSHIPS = 1_000_000
 
 
 def check_references(manifest: Manifest, data: Mapping[str, Any], place: WhereIs) -> Iterator[Problem]:
@@ -48,18 +51,29 @@ class _Checks:
             section: list(found) if isinstance(found := data.get(section), Mapping) else []
             for section in ("accounts", "people", "groups", "roles", "clusters")
         }
+        self._matched: dict[str, list[str]] = {}
         self._sets = {section: frozenset(names) for section, names in self.known.items()}
 
     def all(self) -> Iterator[Problem]:
         yield from self._accounts()
         yield from self._people()
         yield from self._groups()
+        if (wide := self._too_many_members()) is not None:
+            yield wide
+            return
         for name, role in self.manifest.roles.items():
             yield from self._role(name, role)
         yield from self._clusters()
         yield from self._twice()
+        mappings = 0
         for index, grant in enumerate(self.manifest.grants):
-            yield from self._grant(("grants", index), grant)
+            clusters = [self._matching(pattern) for pattern in grant.clusters]
+            mappings += sum(map(len, clusters)) + (len(self.manifest.clusters) if grant.cluster_selector else 0)
+            if mappings > MAX_MAPPINGS:
+                what = f"up to here the grants are more than {MAX_MAPPINGS:,} mappings"
+                yield Problem(self.place(("grants", index)), what, "split the file")
+                return
+            yield from self._grant(("grants", index), grant, clusters)
 
     def _unknown(self, section: str, name: str, path: PathKey) -> Iterator[Problem]:
         if name not in self._sets[section]:
@@ -120,6 +134,23 @@ class _Checks:
         if name not in self._sets["people"] and name not in self._sets["groups"]:
             known = [*self.known["people"], *self.known["groups"]]
             yield Problem(self.place(path), f"there is no {name!r} in people or groups", nearest(name, known))
+
+    def _too_many_members(self) -> Problem | None:
+        """Where roles come to more members than a file may have, each role's members counted before they are resolved.
+
+        A member of two groups counts twice, so the count is never too low.
+        """
+        sizes: dict[str, int] = {}
+        for group in _inner_first(self.manifest.groups):
+            sizes[group] = sum(sizes.get(member, 1) for member in self.manifest.groups[group])
+        total = 0
+        for name, role in self.manifest.roles.items():
+            for member in role.assumable_by or ():
+                total += sizes.get(member if isinstance(member, str) else member.group or "", 1)
+            if total > MAX_MEMBERSHIPS:
+                what = f"up to here the roles have more than {MAX_MEMBERSHIPS:,} members"
+                return Problem(self.place(("roles", name)), what, "split the file")
+        return None
 
     def _role(self, name: str, role: RoleSpec) -> Iterator[Problem]:
         path = ("roles", name)
@@ -221,14 +252,18 @@ class _Checks:
                     what = f"{name!r} is the same as {other!r} at {self.place((section, other))}"
                     yield Problem(self.place((section, name)), what, "keep one of them")
 
-    def _grant(self, path: PathKey, grant: Grant) -> Iterator[Problem]:
+    def _matching(self, pattern: str) -> list[str]:
+        if pattern not in self._matched:
+            self._matched[pattern] = matching_clusters(self.manifest, pattern)
+        return self._matched[pattern]
+
+    def _grant(self, path: PathKey, grant: Grant, clusters: list[list[str]]) -> Iterator[Problem]:
         if grant.role is not None:
             yield from self._unknown("roles", grant.role, (*path, "role"))
         if grant.person is not None:
             yield from self._unknown("people", grant.person, (*path, "person"))
         found: list[str] = []
-        for index, pattern in enumerate(grant.clusters):
-            matched = matching_clusters(self.manifest, pattern)
+        for index, (pattern, matched) in enumerate(zip(grant.clusters, clusters, strict=True)):
             found += matched
             if not matched and pattern not in self._sets["clusters"]:
                 what = (
@@ -278,6 +313,23 @@ class _Checks:
 
 def _is_user(user: str | None, arn: str | None) -> bool:
     return user is not None or (arn is not None and ":user/" in arn)
+
+
+def _inner_first(groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Names of groups, each after those that it contains; those on a cycle in some order."""
+    seen: set[str] = set()
+    for start in groups:
+        trail = [(start, iter(groups[start]))] if start not in seen else []
+        seen.add(start)
+        while trail:
+            name, members = trail[-1]
+            inner = next((one for one in members if one in groups and one not in seen), None)
+            if inner is None:
+                trail.pop()
+                yield name
+            else:
+                seen.add(inner)
+                trail.append((inner, iter(groups[inner])))
 
 
 def _cycle(groups: Mapping[str, Sequence[str]], start: str, done: set[str]) -> list[str]:
