@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ ACCOUNT = "231144931069"
 WHOAMI = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 SELF_REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 AWS_AUTH = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
-_ages = itertools.count()
+_used: set[tuple[str, str, datetime]] = set()
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,28 @@ class Login:
     endpoint: str
 
     def token(self) -> str:
-        """Another token every time: two of the same second would be the same, and an API server remembers those."""
-        moment = datetime.now(UTC) - timedelta(seconds=next(_ages) % 300)
+        """Another token every time: those of one second are the same, and an API server remembers a good one."""
+        moment = datetime.now(UTC).replace(microsecond=0)
+        with _lock:
+            while (self.credentials.access_key_id, self.cluster, moment) in _used:
+                moment -= timedelta(seconds=1)
+            _used.add((self.credentials.access_key_id, self.cluster, moment))
         return mint(self.credentials, self.cluster, region=self.region, now=moment, endpoint=self.endpoint).value
 
 
 class People:
     """IAM of a lab, by its administrator, around one cluster."""
 
-    def __init__(self, home: Any, cluster: Cluster, name: str) -> None:
+    def __init__(self, home: Any, cluster: Cluster | None, name: str) -> None:
         self.found = keys(home)
-        self.cluster = cluster
+        self._cluster = cluster
         self.name = name
         self.iam, self.sts, self.eks = (client(service, self.found) for service in ("iam", "sts", "eks"))
+
+    @property
+    def cluster(self) -> Cluster:
+        assert self._cluster is not None, "the cluster is another one than the lab's"
+        return self._cluster
 
     def role(self, name: str) -> str:
         """A role that the account may assume; its ARN."""
