@@ -140,6 +140,13 @@ def test_no_trick_of_yaml_passes(text: str, sentence: str) -> None:
     assert any(sentence in line for line in mistakes(text))
 
 
+def test_a_mistake_is_told_without_what_a_terminal_obeys() -> None:
+    with pytest.raises(ManifestError) as caught:
+        parse('roles: {"a\\e[31m": {acount: x}}')
+    assert "\x1b" not in str(caught.value)
+    assert "\\u001b" in str(caught.value)
+
+
 def test_a_billion_laughs_end_soon() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]

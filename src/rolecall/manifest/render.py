@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from rolecall.manifest.findings import Finding
 from rolecall.manifest.order import merged
 from rolecall.manifest.plan import Plan
 from rolecall.manifest.resources import IAM_KINDS, Change, Kind, Value
+from rolecall.manifest.yaml_data import shown as _shown
 
 _NOUNS = {
     Kind.IAM_USER: "user",
@@ -24,12 +24,11 @@ _NOUNS = {
     Kind.CLUSTER_ROLE_BINDING: "ClusterRoleBinding",
     Kind.ROLE_BINDING: "RoleBinding",
 }
-_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def shown(text: str) -> str:
-    """A text of the world or the file without what a terminal would obey or hide."""
-    return _NOT_SHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """A text without what a terminal would obey or hide, in one line."""
+    return _shown(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

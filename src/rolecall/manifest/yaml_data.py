@@ -31,7 +31,12 @@ _TRAP_NUMBER = re.compile(
 )
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 # C0 and C1 controls, and the characters that reorder text on a screen (Unicode TR36, bidirectional text).
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]")
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]")
+
+
+def shown(text: str) -> str:
+    """A text of the file or the world without what a terminal would obey or hide; line ends and tabs stay."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,7 +60,7 @@ class Problem:
     advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what}{'; ' if self.advice else ''}{self.advice}"
+        return shown(f"{self.place}: {self.what}{'; ' if self.advice else ''}{self.advice}")
 
 
 @dataclass(slots=True)
