@@ -142,16 +142,22 @@ def decide_assume_role(
 
 
 def may_assume_role(
-    request: AssumeRoleRequest, principal: Principal, role: TrustedRole, compiled: CompiledPolicies
+    request: AssumeRoleRequest,
+    principal: Principal,
+    role: TrustedRole,
+    compiled: CompiledPolicies,
+    context: Mapping[str, tuple[str, ...]] | None = None,
 ) -> bool:
     """Whether :func:`decide_assume_role` would allow it, fast and without the reasons.
 
     :param compiled: of the caller's policies with the role's trust policy as their resource part; kept by whoever asks
         many times (:func:`rolecall.iam.compiled.compile_policies`).
+    :param context: what :func:`assume_role_context` gives for the same call, where it is at hand.
     """
     if principal.kind is PrincipalKind.ROOT:
         return False
-    context = assume_role_context(request, principal, role)
+    if context is None:
+        context = assume_role_context(request, principal, role)
     return _invalid(request, principal, role) is None and all(
         compiled.decide(AuthorizationRequest(principal, action, role.arn, role.account, context)) is Effect.ALLOW
         for action in _needed(request, principal)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.conditions import conditions_hold
@@ -83,7 +84,21 @@ def grant_of(statement: Statement, principal: Principal, ids: Mapping[str, str],
 def _named(principals: Principals, principal: Principal, ids: Mapping[str, str]) -> Grant:
     if principals.everyone:
         return Grant.DIRECT
-    return max((_entry_grant(entry, principal, ids) for entry in principals.aws), default=Grant.NONE)
+    best = Grant.NONE
+    for entry in _entries(principals.aws).intersection(_names_of(principal)):
+        best = max(best, _entry_grant(entry, principal, ids))
+    return best
+
+
+@lru_cache(maxsize=4_096)
+def _entries(entries: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(entries)
+
+
+def _names_of(principal: Principal) -> tuple[str, ...]:
+    """Everything that can name a caller in a policy: a trust policy may name hundreds of others."""
+    root = f"{principal.arn.split(':', 2)[1]}:iam::{principal.account}:root"
+    return principal.account, f"arn:{root}", principal.principal_id, principal.arn, principal.principal_arn
 
 
 def _entry_grant(entry: str, principal: Principal, ids: Mapping[str, str]) -> Grant:

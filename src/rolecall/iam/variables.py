@@ -62,3 +62,13 @@ def protect(text: str) -> str:
     if "*" in text or "?" in text:
         return text.replace("*", _STAR).replace("?", _QUESTION)
     return text
+
+
+def example_of(pattern: str) -> str:
+    """A text that a pattern, as :func:`substitute` gives it, matches: wildcards filled, stand-ins as what they mean."""
+    return pattern.replace("*", "xx").replace("?", "x").replace(_STAR, "*").replace(_QUESTION, "?")
+
+
+def shown(pattern: str) -> str:
+    """A pattern, as :func:`substitute` gives it, for people to read."""
+    return pattern.replace(_STAR, "*").replace(_QUESTION, "?")

@@ -1,0 +1,126 @@
+"""Who can assume which roles, over many accounts: edges from users and roles to roles.
+
+Every edge is a decision of the rules of AssumeRole (:mod:`rolecall.iam.assume_role`); what this module adds is only
+which pairs need be asked about. A trust policy says that itself: pairs that it cannot mean are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from rolecall.arn import PrincipalArn, PrincipalKind
+from rolecall.iam.account import Account, IamRole
+from rolecall.iam.assume_role import AssumeRoleDecision, AssumeRoleRequest, TrustedRole, decide_assume_role
+from rolecall.iam.documents import PolicyError
+from rolecall.iam.edges import Edge, Outsider, OutsiderKind, RoleTarget
+from rolecall.iam.needs import Need, NeedKind, brought, session_of
+from rolecall.iam.principal_index import index_principals
+from rolecall.iam.principals import Principal
+
+__all__ = ["AssumeGraph", "Edge", "Need", "NeedKind", "Outsider", "OutsiderKind", "build_graph"]
+
+MAX_DEPTH = 4
+
+
+class AssumeGraph:
+    """The edges between the principals of some accounts; see :func:`build_graph`.
+
+    :ivar problems: policies that could not be understood.
+    """
+
+    def __init__(self, accounts: Mapping[str, Account], now: datetime) -> None:
+        self.accounts, self.now = accounts, now
+        self.problems: tuple[str, ...] = ()
+        self._to: dict[str, tuple[Edge, ...]] = {}
+        self._outsiders: dict[str, tuple[Outsider, ...]] = {}
+        self._from: dict[str, list[Edge]] | None = None
+
+    @property
+    def roles(self) -> Iterable[str]:
+        """The ARNs of all roles."""
+        return self._to.keys()
+
+    def edges(self) -> Iterator[Edge]:
+        """Every edge, by the role it leads to."""
+        for edges in self._to.values():
+            yield from edges
+
+    def edges_to(self, role: str) -> tuple[Edge, ...]:
+        """The edges to a role, by source."""
+        return self._to.get(role, ())
+
+    def edges_from(self, source: str) -> tuple[Edge, ...]:
+        """The edges from a user or role."""
+        if self._from is None:
+            self._from = {}
+            for edge in self.edges():
+                self._from.setdefault(edge.source, []).append(edge)
+        return tuple(self._from.get(source, ()))
+
+    def outsiders(self, role: str) -> tuple[Outsider, ...]:
+        """Who else a role's trust policy names."""
+        return self._outsiders.get(role, ())
+
+    def paths(self, source: str, depth: int = MAX_DEPTH) -> Iterator[tuple[Edge, ...]]:
+        """The shortest way from a user or role to each role that it reaches by assuming one after the other."""
+        reached, front = {source}, [((), source)] if depth > 0 else []
+        for _ in range(depth):
+            following: list[tuple[tuple[Edge, ...], str]] = []
+            for path, last in front:
+                for edge in self.edges_from(last):
+                    if edge.role not in reached:
+                        reached.add(edge.role)
+                        following.append(((*path, edge), edge.role))
+                        yield (*path, edge)
+            front = following  # type: ignore[assignment]
+
+    def request(self, edge: Edge) -> tuple[Principal, AssumeRoleRequest, TrustedRole]:
+        """A call of AssumeRole that an edge stands for: by whom, what it brings along, and the role."""
+        account, role = self._role(edge.role)
+        source = PrincipalArn.parse(edge.source)
+        home = self.accounts[source.account]
+        if source.kind is PrincipalKind.ROLE:
+            caller = home.principal(home.roles[source.name], session_of(edge.session, self.now))
+        else:
+            caller = home.principal(home.users[source.name])
+        return *brought(edge.offer, caller, edge.role, self.now), account.trusted(role)
+
+    def explain(self, edge: Edge) -> AssumeRoleDecision:
+        """The decision behind an edge, with its reasons."""
+        principal, request, role = self.request(edge)
+        source = PrincipalArn.parse(edge.source)
+        home = self.accounts[source.account]
+        who = home.roles[source.name] if source.kind is PrincipalKind.ROLE else home.users[source.name]
+        return decide_assume_role(request, principal, role, home.policies(who))
+
+    def _role(self, arn: str) -> tuple[Account, IamRole]:
+        found = PrincipalArn.parse(arn)
+        account = self.accounts[found.account]
+        return account, account.roles[found.name]
+
+
+def build_graph(accounts: Mapping[str, Account], now: datetime) -> AssumeGraph:
+    """The graph of all users and roles of ``accounts``, as things stand at ``now``.
+
+    An edge is there where some call of AssumeRole succeeds now or, its other conditions met, at a later time. A
+    policy that is not understood counts as allowing nothing and is in ``problems``.
+    """
+    graph = AssumeGraph(accounts, now)
+    index = index_principals(accounts, now)
+    problems = list(index.problems)
+    for account in accounts.values():
+        for role in account.roles.values():
+            try:
+                trusted = account.trusted(role)
+            except PolicyError as error:
+                problems.append(
+                    f"trust policy of {role.arn} is not understood, so it counts as trusting nobody: {error}"
+                )
+                graph._to[role.arn] = ()
+                continue
+            target = RoleTarget(trusted, index, accounts, now)
+            graph._to[role.arn] = tuple(target.edges())
+            graph._outsiders[role.arn] = tuple(target.outsiders())
+    graph.problems = tuple(problems)
+    return graph
