@@ -15,9 +15,12 @@ from botocore.exceptions import ClientError
 
 from rolecall.aws.errors import ABSENT
 from rolecall.aws.iam_resources import pauses
-from rolecall.mapping.access_entries import EntryType
+from rolecall.aws.read_clusters import read_entry
+from rolecall.mapping.access_entries import AccessEntry, EntryType
 
 Value = Mapping[str, Any]
+# More than EKS has by far; a list that does not end is cut.
+MAX_POLICIES = 1_000
 
 
 def write_entry(eks: Any, cluster: str, principal_arn: str, before: Value | None, after: Value | None) -> None:
@@ -78,3 +81,30 @@ def _offer(call: Callable[[], Any]) -> None:
             if not unknown or pause is None:
                 raise
             time.sleep(pause)
+
+
+def wait_for_entry(eks: Any, cluster: str, principal_arn: str, settled: Callable[[AccessEntry | None], bool]) -> bool:
+    """Wait until EKS shows an entry as it was meant, for it is eventually consistent; whether it came to that.
+
+    The cluster itself follows some seconds later, which nothing but signing in can show.
+    """
+    for pause in pauses():
+        found = read_entry(eks, cluster, principal_arn)
+        if settled(found.entry if found else None):
+            return True
+        if pause is not None:
+            time.sleep(pause)
+    return False
+
+
+def access_policy_names(eks: Any) -> dict[str, str]:
+    """The access policies that EKS offers: ARNs by name."""
+    found: dict[str, str] = {}
+    options: dict[str, Any] = {"maxResults": 100}
+    while len(found) < MAX_POLICIES:
+        page = eks.list_access_policies(**options)
+        found |= {policy["name"]: policy["arn"] for policy in page["accessPolicies"]}
+        if not page.get("nextToken"):
+            break
+        options["nextToken"] = page["nextToken"]
+    return found

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rolecall.arn import PrincipalArn, PrincipalKind, canonicalize
+from rolecall.arn import canonicalize
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.local_files.edited import MAX_FILE, read_text, replace_text
+from rolecall.mapping.access_entry_guards import aws_auth_arn, is_cluster_admin
 from rolecall.mapping.aws_auth_guards import MASTERS, Administrators, Guard, Refusal, refusals
 from rolecall.mapping.config_map_text import read_manifest, replace_data
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from rolecall.clusters.connect import Connection
 
 Edit = Callable[[Mapping[str, str]], Mapping[str, str]]
-_CLUSTER_ADMIN = "AmazonEKSClusterAdminPolicy"
 
 
 class RefusedError(RolecallError):
@@ -248,16 +248,6 @@ def _eks_place(name: str, region: str, profile: str) -> Place:
         if error.code not in DENIED:
             raise
         entries = []
-    elsewhere = any(
-        policy.name == _CLUSTER_ADMIN and policy.scope == "cluster" for entry in entries for policy in entry.policies
-    )
-    by_entry = frozenset(_without_path(entry.principal_arn) for entry in entries)
+    elsewhere = any(is_cluster_admin(entry) for entry in entries)
+    by_entry = frozenset(aws_auth_arn(entry.principal_arn) for entry in entries)
     return ClusterPlace(connect_cluster(clients, cluster), by_entry, elsewhere)
-
-
-def _without_path(arn: str) -> str:
-    """The ARN that the authenticator compares, in lower case: that of a role has no path."""
-    principal = PrincipalArn.parse(arn)
-    if principal.kind is not PrincipalKind.ROLE:
-        return arn.lower()
-    return f"arn:{principal.partition}:iam::{principal.account}:role/{principal.name}".lower()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import rolecall
-from rolecall.cli import aws_auth, lab, new, plan, server, token
+from rolecall.cli import access_entry, aws_auth, lab, new, plan, server, token
 from rolecall.cli.go_flags import GoFlags
 from rolecall.cli.output import fail
 from rolecall.errors import RolecallError
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(lab.app, name="lab")
 app.add_typer(aws_auth.app, name="aws-auth")
+app.add_typer(access_entry.app, name="access-entry")
 app.command("new")(new.new)
 app.command("import")(new.import_existing)
 app.command("plan")(plan.plan)

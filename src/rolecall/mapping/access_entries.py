@@ -172,3 +172,13 @@ def check_policy(
     for namespace in policy.namespaces:
         if not re.fullmatch(r"[a-z0-9*]([-a-z0-9*]{0,61}[a-z0-9*])?", namespace):
             raise EntryError(f"The namespace {namespace[:80]} is invalid.")
+
+
+def check_entry(entry: AccessEntry, cluster_account: str, known: frozenset[str]) -> None:
+    """:class:`EntryError` where EKS refuses an entry or one of its policies. ``known``: names of access policies."""
+    entry_principal(entry.principal_arn, cluster_account, entry.type)
+    if entry.type is EntryType.STANDARD:
+        check_username(entry.username, entry.type)
+        check_groups(entry.groups, entry.type)
+    for policy in entry.policies:
+        check_policy(policy, entry.type, known)
