@@ -11,6 +11,7 @@ from rolecall.manifest.findings import Finding
 from rolecall.manifest.order import merged
 from rolecall.manifest.plan import Plan
 from rolecall.manifest.resources import IAM_KINDS, Change, Kind, Value
+from rolecall.manifest.trust import statements
 from rolecall.manifest.yaml_data import shown as _shown
 
 _NOUNS = {
@@ -131,8 +132,7 @@ def _role_facts(value: Value) -> Iterator[str]:
 
 def trust_facts(document: Mapping[str, Any]) -> Iterator[str]:
     """Who may assume a role and on which conditions, one sentence for each."""
-    found = document.get("Statement") or []
-    for statement in [found] if isinstance(found, Mapping) else found:
+    for statement in statements(document):
         principals = statement.get("Principal")
         named = principals if isinstance(principals, Mapping) else {"AWS": principals or "everybody"}
         word = "may be assumed by" if statement.get("Effect") == "Allow" else "may not be assumed by"
@@ -156,8 +156,7 @@ def _conditions(condition: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _document_facts(value: Value) -> Iterator[str]:
-    found = value["document"].get("Statement") or []
-    for statement in [found] if isinstance(found, Mapping) else found:
+    for statement in statements(value["document"]):
         word = "allows" if statement.get("Effect") == "Allow" else "denies"
         actions = _some(statement.get("Action") or [f"all but {_some(statement.get('NotAction') or [])}"])
         condition = _conditions(statement.get("Condition") or {})

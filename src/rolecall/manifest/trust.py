@@ -45,8 +45,8 @@ def trust_policy(members: Iterable[Trusted], conditions: Conditions, now: dateti
     for arn, until in ends.items():
         groups.setdefault(until, []).append(arn)
     ordered = sorted(groups.items(), key=lambda item: (item[0] is not None, item[0] or now))
-    statements = [_statement(arns, until, conditions) for until, arns in ordered]
-    return {"Version": VERSION, "Statement": statements or [dict(NOBODY)]}
+    written = [_statement(arns, until, conditions) for until, arns in ordered]
+    return {"Version": VERSION, "Statement": written or [dict(NOBODY)]}
 
 
 def _statement(arns: list[str], until: datetime | None, conditions: Conditions) -> dict[str, Any]:
@@ -77,6 +77,12 @@ def _condition(conditions: Conditions, until: datetime | None) -> dict[str, dict
     return {name: keys for name, keys in found.items() if keys}
 
 
+def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The statements of a policy document, which may hold one alone."""
+    found = document.get("Statement") or []
+    return [found] if isinstance(found, Mapping) else list(found)
+
+
 def scalar_or_list(values: Sequence[str]) -> str | list[str]:
     """One value alone or several as a list, as AWS itself writes policies."""
     return values[0] if len(values) == 1 else list(values)
@@ -84,10 +90,9 @@ def scalar_or_list(values: Sequence[str]) -> str | list[str]:
 
 def read_trust(document: Mapping[str, Any], now: datetime) -> tuple[list[Trusted], Conditions] | None:
     """The members and conditions that :func:`trust_policy` writes this document from; ``None`` where it does not."""
-    statements = document.get("Statement") or []
     members: list[Trusted] = []
     found: Conditions | None = None
-    for statement in [statements] if isinstance(statements, Mapping) else statements:
+    for statement in statements(document):
         if statement.get("Effect") != "Allow":
             continue
         read = _read_conditions(statement.get("Condition") or {}, statement.get("Action"))
@@ -105,9 +110,7 @@ def read_trust(document: Mapping[str, Any], now: datetime) -> tuple[list[Trusted
 
 
 def _named(document: Mapping[str, Any]) -> bool:
-    statements = document.get("Statement") or []
-    listed = [statements] if isinstance(statements, Mapping) else statements
-    return "Id" in document or any("Sid" in statement for statement in listed)
+    return "Id" in document or any("Sid" in statement for statement in statements(document))
 
 
 def _read_conditions(condition: Mapping[str, Any], action: Any) -> tuple[Conditions, datetime | None] | None:

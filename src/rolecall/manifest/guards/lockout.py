@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from rolecall.access.world import World
 from rolecall.arn import PrincipalArn, PrincipalKind
@@ -13,6 +12,7 @@ from rolecall.manifest.findings import Finding
 from rolecall.manifest.guards.case import Case, ClusterView, cluster_label
 from rolecall.manifest.links import principal_key
 from rolecall.manifest.resources import MAPPING_KINDS, Change, Kind
+from rolecall.manifest.trust import statements
 
 NODES = "system:nodes"
 
@@ -70,12 +70,7 @@ def _reachable(arn: str, world: World) -> bool:
         return principal.name in account.users
     # aws-auth has a role without its path.
     found = account.roles.get(principal.name)
-    return found is not None and any(s.get("Effect") == "Allow" for s in _statements(json.loads(found.trust)))
-
-
-def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = document.get("Statement") or []
-    return [found] if isinstance(found, Mapping) else list(found)
+    return found is not None and any(s.get("Effect") == "Allow" for s in statements(json.loads(found.trust)))
 
 
 def node_role_loses_access(case: Case) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from rolecall.manifest.guards.case import Case
 from rolecall.manifest.links import principal_key, principals_of
 from rolecall.manifest.resources import Change, Kind, ResourceId
 from rolecall.manifest.schema import State
+from rolecall.manifest.trust import statements
 
 MAX_TRUST, USUAL_TRUST = 4_096, 2_048
 MAX_INLINE = 10_240
@@ -140,9 +141,7 @@ def role_in_use(case: Case) -> Iterator[Finding]:
 
 
 def _allowing(trust: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    found = trust.get("Statement") or []
-    listed = [found] if isinstance(found, Mapping) else list(found)
-    return {"Statement": [statement for statement in listed if statement.get("Effect") == "Allow"]}
+    return {"Statement": [statement for statement in statements(trust) if statement.get("Effect") == "Allow"]}
 
 
 def _not_aws(trust: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
