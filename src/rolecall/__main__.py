@@ -15,7 +15,11 @@ def main() -> None:
     if command_of(sys.argv[1:]):
         from rolecall.exec_plugin.command import main as get_token
 
-        sys.exit(get_token(sys.argv[1:]))
+        code = get_token(sys.argv[1:])
+        # The answer is out and every file closed; freeing each module one by one is a tenth of the whole run.
+        import os
+
+        os._exit(code)
     from rolecall.cli.main import main as run
 
     run()

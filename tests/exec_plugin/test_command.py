@@ -160,7 +160,19 @@ def test_the_url_in_the_token_is_that_of_the_aws_cli(person: Person) -> None:
     assert url(person.run(*arguments, **variables).stdout) == url(aws(person, *arguments, **variables).stdout)
 
 
-LIGHT = "import sys; from rolecall.__main__ import main\ntry:\n    main()\nfinally:\n    sys.stderr.write(' '.join(sys.modules))\n"
+# The program ends without returning (`os._exit`), so what it loaded is told on its way out.
+LIGHT = """
+import os, sys
+
+def tell(code):
+    sys.stderr.write(" ".join(sys.modules))
+    sys.stderr.flush()
+    sys.exit(code)
+
+os._exit = tell
+from rolecall.__main__ import main
+main()
+"""
 HEAVY = {
     "botocore", "typer", "click", "rich", "yaml", "asyncio", "dataclasses", "inspect", "typing", "pathlib", "argparse",
     "http.client", "ssl", "socket", "email", "urllib", "urllib.parse", "tempfile", "datetime", "logging", "subprocess",

@@ -9,6 +9,8 @@ import os
 import select
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rolecall.errors import RolecallError
 
@@ -33,30 +35,33 @@ def ask_code(serial: str) -> str:
             advice="run the same `rolecall token` once in a terminal: its session is then used here until it ends",
         ) from None
     try:
-        ends = time.monotonic() + SECONDS
-        while True:
-            code = _read_hidden(terminal, f"MFA code for {_printable(serial)}: ", ends).strip()
-            os.write(terminal, b"\n")
-            if len(code) == 6 and code.isascii() and code.isdigit():
-                return code
-            os.write(terminal, b"A code is six digits.\n")
+        with _hidden(terminal):
+            return _ask(terminal, f"MFA code for {_printable(serial)}: ", time.monotonic() + SECONDS)
     finally:
         os.close(terminal)
 
 
-def _read_hidden(terminal: int, prompt: str, ends: float) -> str:
-    """A line, with what is typed not shown, as far as the terminal can do that."""
+def _ask(terminal: int, prompt: str, ends: float) -> str:
+    while True:
+        os.write(terminal, prompt.encode())
+        code = _read_line(terminal, ends).strip()
+        os.write(terminal, b"\n")
+        if len(code) == 6 and code.isascii() and code.isdigit():
+            return code
+        os.write(terminal, b"A code is six digits.\n")
+
+
+@contextmanager
+def _hidden(terminal: int) -> Iterator[None]:
+    """What is typed is not shown, as far as the terminal can do that; from before the question to after the answer."""
     try:
         before = termios.tcgetattr(terminal)
     except termios.error:
-        os.write(terminal, prompt.encode())
-        return _read_line(terminal, ends)
-    hidden = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+        yield
+        return
     try:
-        # Hidden before it is asked for: what is typed at once is neither shown nor thrown away.
-        termios.tcsetattr(terminal, termios.TCSAFLUSH, hidden)
-        os.write(terminal, prompt.encode())
-        return _read_line(terminal, ends)
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, [*before[:3], before[3] & ~termios.ECHO, *before[4:]])
+        yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 

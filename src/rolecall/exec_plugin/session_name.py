@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MIN_LENGTH, MAX_LENGTH = 2, 64
-_ALLOWED = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
-_OTHER = re.compile(r"[^\w+=,.@-]+", re.ASCII)
+# Compiled when they are used: a kept token needs one of them at most.
+_ALLOWED = r"[\w+=,.@-]{2,64}"
+_OTHER = r"[^\w+=,.@-]+"
 
 
 def sanitise(name: str) -> str:
     """The nearest name that STS accepts."""
-    return _OTHER.sub("-", name)[:MAX_LENGTH].ljust(MIN_LENGTH, "-")
+    return re.sub(_OTHER, "-", name, flags=re.ASCII)[:MAX_LENGTH].ljust(MIN_LENGTH, "-")
 
 
 def check_given(name: str, where: str) -> str:
     """A name that a person gave, as it is: trust policies compare it, so it is refused rather than changed."""
-    if not _ALLOWED.fullmatch(name):
+    if not re.fullmatch(_ALLOWED, name, re.ASCII):
         raise RolecallError(
             f"the role session name {name[:80]!r} is not one that STS accepts",
             where=where,

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from rolecall.local_files.aws_config import AwsConfig
 
 PLAIN_HTTP_VARIABLE = "ROLECALL_ALLOW_PLAIN_HTTP"
-_REGION = re.compile(r"[A-Za-z0-9-]{1,40}", re.ASCII)
-_URL = re.compile(r"(https?)://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?", re.ASCII)
-_LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]", re.ASCII)
+# Compiled when they are used: only an endpoint of one's own needs them.
+_REGION = r"[A-Za-z0-9-]{1,40}"
+_URL = r"(https?)://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?"
+_LOOPBACK = r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]"
 
 
 class Settings:
@@ -72,7 +73,7 @@ def resolve_settings(
                 where=where,
                 advice="unset AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or the endpoint",
             )
-        if region and not _REGION.fullmatch(region):
+        if region and not re.fullmatch(_REGION, region):
             raise RolecallError(f"{region[:60]!r} is not the name of a region")
         return Settings(check_endpoint(url, where, environ), region or "us-east-1", bundle)
     try:
@@ -84,12 +85,12 @@ def resolve_settings(
 
 def check_endpoint(url: str, where: str, environ: Mapping[str, str]) -> str:
     """A URL of STS without its trailing slash; refused where a token could not carry it, or where it is not safe."""
-    match = _URL.fullmatch(url)
+    match = re.fullmatch(_URL, url)
     if match is None or int((match[3] or ":0")[1:]) > 65_535:
         raise RolecallError(
             f"{url[:100]!r} is not the URL of a host", where=where, advice="it reads https://HOST or https://HOST:PORT"
         )
-    if match[1] == "http" and not _LOOPBACK.fullmatch(match[2]) and environ.get(PLAIN_HTTP_VARIABLE) != "1":
+    if match[1] == "http" and not re.fullmatch(_LOOPBACK, match[2]) and environ.get(PLAIN_HTTP_VARIABLE) != "1":
         raise RolecallError(
             "credentials would travel unencrypted to a host that is not this machine",
             where=f"{where} ({url})",
