@@ -123,6 +123,14 @@ def _delete_user(iam: Any, name: str) -> None:
         iam.deactivate_mfa_device(SerialNumber=device["SerialNumber"], **who)
         if ":mfa/" in device["SerialNumber"]:
             _absent_is_fine(partial(iam.delete_virtual_mfa_device, SerialNumber=device["SerialNumber"]))
+    for key in _pages(iam, "list_ssh_public_keys", "SSHPublicKeys", **who):
+        iam.delete_ssh_public_key(SSHPublicKeyId=key["SSHPublicKeyId"], **who)
+    for certificate in _pages(iam, "list_signing_certificates", "Certificates", **who):
+        iam.delete_signing_certificate(CertificateId=certificate["CertificateId"], **who)
+    for credential in iam.list_service_specific_credentials(**who).get("ServiceSpecificCredentials", ()):
+        iam.delete_service_specific_credential(
+            ServiceSpecificCredentialId=credential["ServiceSpecificCredentialId"], **who
+        )
     for policy in _pages(iam, "list_user_policies", "PolicyNames", **who):
         iam.delete_user_policy(PolicyName=policy, **who)
     for attached in _pages(iam, "list_attached_user_policies", "AttachedPolicies", **who):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import rolecall
-from rolecall.cli import access_entry, aws_auth, lab, new, plan, server, token
+from rolecall.cli import access_entry, apply, aws_auth, lab, new, plan, server, token
 from rolecall.cli.go_flags import GoFlags
 from rolecall.cli.output import fail
 from rolecall.errors import RolecallError
@@ -28,6 +28,10 @@ app.add_typer(access_entry.app, name="access-entry")
 app.command("new")(new.new)
 app.command("import")(new.import_existing)
 app.command("plan")(plan.plan)
+app.command("apply")(apply.apply)
+app.command("resume")(apply.resume)
+app.command("undo")(apply.undo)
+app.command("runs")(apply.runs)
 app.command("schema")(plan.schema)
 app.command("token", context_settings=token.PASS_ON)(token.token)
 app.command("eks", context_settings=token.PASS_ON)(token.eks)

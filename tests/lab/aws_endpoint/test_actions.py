@@ -54,6 +54,22 @@ def test_every_needed_action_is_there(lab: Any, service: str) -> None:
     assert [name for name in NEEDED[service].split() if (service, name) not in ACTIONS] == []
 
 
+def test_what_nobody_has_in_a_lab_is_absent_and_not_unknown(lab: Any) -> None:
+    """Whoever deletes a user asks for each kind of credentials first (IAM API reference, DeleteUser)."""
+    iam = lab.client("iam")
+    iam.create_user(UserName="leaver")
+    iam.create_role(RoleName="Nodes", AssumeRolePolicyDocument=TRUST)
+    for call in (iam.get_login_profile, iam.delete_login_profile):
+        with pytest.raises(ClientError, match=r"NoSuchEntity.*Login Profile for User leaver cannot be found"):
+            call(UserName="leaver")
+    assert iam.list_ssh_public_keys(UserName="leaver")["SSHPublicKeys"] == []
+    assert iam.list_signing_certificates(UserName="leaver")["Certificates"] == []
+    assert iam.list_service_specific_credentials(UserName="leaver")["ServiceSpecificCredentials"] == []
+    assert iam.list_instance_profiles_for_role(RoleName="Nodes")["InstanceProfiles"] == []
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.list_ssh_public_keys(UserName="nobody")
+
+
 def test_users(lab: Any) -> None:
     iam = lab.client("iam")
     made = iam.create_user(UserName="ann", Path="/team/", Tags=[{"Key": "a", "Value": "1"}])["User"]

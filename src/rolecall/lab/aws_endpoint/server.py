@@ -42,7 +42,7 @@ _UNSIGNED = Principal(PrincipalKind.FEDERATED_USER, "", "anonymous", "anonymous"
 _MODULES = (
     *(f"iam.{name}" for name in (
         "users", "access_keys", "groups", "roles", "inline_policies", "policies", "attachments", "boundaries", "tags",
-        "mfa", "oidc", "account", "simulate",
+        "mfa", "oidc", "account", "simulate", "other_credentials",
     )),
     "sts.actions",
     *(f"eks.{name}" for name in (
