@@ -246,6 +246,16 @@ class TestTrust:
         ][-1:]
         assert change.resource.name == "fire"
 
+    def test_a_break_glass_session_that_outlives_the_emergency(self) -> None:
+        text = (
+            ACCOUNTS
+            + ANN
+            + "roles: {fire: {account: main, breakGlass: true, maxSessionDuration: 7200, conditions: {mfa: true}, assumableBy: [ann]}}"
+        )
+        assert sentence(text, world(), "break-glass-session") == (
+            "access.yaml:3:9: sessions of the break-glass role fire could last 7200 seconds; write 3600, or leave it out"
+        )
+
     def test_a_trust_policy_that_iam_would_not_take(self) -> None:
         people = "".join(f"  person-{n}: {{user: a-rather-long-user-name-{n}, account: main}}\n" for n in range(80))
         text = (

@@ -78,7 +78,6 @@ MISTAKES = [
     ("user/bob", "group/bob", "access.yaml:5:9: 'arn:aws:iam::444455556666:group/bob' does not name a principal; a principal is an IAM user, role or root, an STS assumed-role session or a federated user"),
     ("iam::444455556666:user/bob", "sts::444455556666:assumed-role/R/bob", "access.yaml:5:9: arn:aws:sts::444455556666:assumed-role/R/bob is a session, which ends; access is given to its role; write arn:aws:iam::444455556666:role/R, with its path if it has one"),
     ("platform: [ann, bob]", "platform: [ann, ops]\n  ops: [platform]", "access.yaml:8:3: the group 'platform' contains itself: platform > ops > platform; take one of them out of the other"),
-    ("    conditions:", "    breakGlass: true\n    maxSessionDuration: 7200\n    conditions:", "access.yaml:14:5: sessions of a break-glass role end within an hour; write 3600, or leave it out"),
     ("mfa: true", "sessionName: username", "access.yaml:13:18: 'cho' is a role and has no aws:username, so this would keep it out; leave sessionName out, or give it a role of its own"),
     ("mfa: true", "mfaMaxAge: 600", "access.yaml:13:5: roles.admins.conditions: mfaMaxAge needs mfa: true"),
     ("mfa: true", "sourceIp: [10.0.0.1/8]", "access.yaml:13:5: roles.admins.conditions: '10.0.0.1/8' is no address and no CIDR block, such as 203.0.113.0/24"),

@@ -170,12 +170,6 @@ class _Checks:
             yield from self._document(role.trust_policy, PolicyKind.TRUST, (*path, "trustPolicy"))
         for policy, document in (role.policies or {}).items():
             yield from self._document(document, PolicyKind.IDENTITY, (*path, "policies", policy))
-        if role.break_glass and role.max_session_duration is not None and role.max_session_duration > 3_600:
-            yield Problem(
-                self.place((*path, "maxSessionDuration")),
-                "sessions of a break-glass role end within an hour",
-                "write 3600, or leave it out",
-            )
 
     def _member(self, member: Member, path: PathKey) -> Iterator[Problem]:
         for section, found in (("people", member.person), ("groups", member.group), ("accounts", member.account)):

@@ -18,6 +18,7 @@ GUARDS: Mapping[str, Guard] = {
     "raw-trust-policy": trust.raw_trust_policy,
     "trust-through-role": trust.trust_through_role,
     "break-glass-without-mfa": trust.break_glass_without_mfa,
+    "break-glass-session": trust.break_glass_session,
     "policy-length": trust.policy_length,
     "role-path": trust.role_path,
     "role-in-use": trust.role_in_use,

@@ -8,6 +8,7 @@ from typing import Any
 
 from rolecall.access.principals import find_principal
 from rolecall.iam.account import IamRole
+from rolecall.iam.assume_role import DEFAULT_DURATION
 from rolecall.manifest.common import grants_no_more
 from rolecall.manifest.findings import Finding
 from rolecall.manifest.guards.case import Case
@@ -94,6 +95,17 @@ def break_glass_without_mfa(case: Case) -> Iterator[Finding]:
         if not all(_asks_for_mfa(statement) for statement in _allowing(trust)["Statement"]):
             text = f"the break-glass role {key} can be assumed without MFA"
             yield case.finding("break-glass-without-mfa", key, text, "write conditions: {mfa: true}", of=resource)
+
+
+def break_glass_session(case: Case) -> Iterator[Finding]:
+    """A session for an emergency that outlives it."""
+    for key, role in case.planned.names.manifest.roles.items():
+        longest = role.max_session_duration or 0
+        if role.break_glass and role.state is State.present and longest > DEFAULT_DURATION:
+            who = case.planned.names.roles[key]
+            resource = ResourceId(Kind.IAM_ROLE, who.account, who.principal.name)
+            text = f"sessions of the break-glass role {key} could last {longest} seconds"
+            yield case.finding("break-glass-session", key, text, "write 3600, or leave it out", of=resource)
 
 
 def policy_length(case: Case) -> Iterator[Finding]:
