@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ server:
 class Server:
     """A running authenticator."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     url: str
     workers: int
 
@@ -90,27 +89,17 @@ def authenticator(folder: Path, sts_port: int, workers: int) -> Iterator[Server]
     command += ["--healthz-port", "0", "--state-dir", str(folder), "--workers", str(workers), "--client-rate", "0"]
     command += ["--generate-kubeconfig", str(folder / "kubeconfig"), "--audit-log", str(folder / "audit.log")]
     command += ["--sts-endpoint", f"https://127.0.0.1:{sts_port}", "--sts-ca-file", str(folder / "sts.pem")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if found := re.search(r"listening on (https://\S+?)\"", line):
-                break
-        else:
-            raise RuntimeError("the authenticator did not start")
-        # Somebody has to read the log, as a container runtime does.
-        threading.Thread(target=_read, args=(process.stderr,), daemon=True).start()
+    log = folder / "log"
+    with log.open("w") as stream, subprocess.Popen(command, stderr=stream) as process:
+        while not (found := re.search(r"listening on (https://\S+?)\"", log.read_text())):
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text())
+            time.sleep(0.05)
         try:
             yield Server(process, found[1], workers)
         finally:
             process.terminate()
             process.wait()
-
-
-def _read(stream: object) -> None:
-    descriptor = stream.fileno()  # type: ignore[attr-defined]
-    with contextlib.suppress(OSError):
-        while os.read(descriptor, 1 << 20):
-            pass
 
 
 def run(url: str, tokens: TokenMaker, kind: str, connections: int, ca_file: str, server: Server | None) -> Figures:

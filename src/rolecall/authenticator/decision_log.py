@@ -70,13 +70,9 @@ class Log:
 
 def quoted(value: Any) -> str:
     """A value of the text form: bare where it is one word, else as a JSON string, so that nothing can forge a line."""
-    text = (
-        value
-        if isinstance(value, str)
-        else "[" + " ".join(value) + "]"
-        if isinstance(value, (list, tuple))
-        else str(value)
-    )
+    if isinstance(value, (list, tuple)):
+        return _encode("[" + " ".join(value) + "]")
+    text = value if isinstance(value, str) else str(value)
     return text if _BARE.fullmatch(text) else _encode(text)
 
 

@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpRequestParser
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 
+from rolecall.authenticator.http_parsing import FlowControl, body_of, request_parser
+
 log = logging.getLogger(__name__)
 
-MAX_LINE = 8_190
-MAX_HEADERS = 64
 MAX_BODY = 262_144
 MAX_WAITING = 32
 MAX_CONNECTIONS = 8_192
@@ -72,21 +70,15 @@ class Response:
 Handle = Callable[[Request], "Response | Coroutine[Any, Any, Response]"]
 
 
-class Connection(BaseProtocol):
+class Connection(asyncio.Protocol):
     """One client. Answers leave in the order of the requests."""
 
     def __init__(self, server: HttpServer, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
+        self._loop = loop
         self._server = server
-        self._requests = HttpRequestParser(
-            self,
-            loop,
-            2 * MAX_BODY,
-            max_line_size=MAX_LINE,
-            max_headers=MAX_HEADERS,
-            max_field_size=MAX_LINE,
-            auto_decompress=False,
-        )
+        self._flow = FlowControl()
+        self._parser = request_parser(loop, self._flow, MAX_BODY)
+        self._transport: Any = None
         self._client = ""
         self._waiting: deque[tuple[Any, StreamReader]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -102,14 +94,14 @@ class Connection(BaseProtocol):
         return self._task is not None or bool(self._waiting)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        self._transport = transport
         peer = transport.get_extra_info("peername")
         self._client = str(peer[0]) if isinstance(peer, tuple) else ""
         if not self._server.admit(self):
-            transport.abort()  # type: ignore[attr-defined]
+            self._transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
+        self._transport = None
         self._server.forget(self)
         self._waiting.clear()
         if self._task is not None:
@@ -122,7 +114,7 @@ class Connection(BaseProtocol):
             self._reading = True
             self.deadline = self._loop.time() + REQUEST_SECONDS
         try:
-            messages, upgraded, _ = self._requests.feed_data(data)
+            messages, upgraded, _ = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self._refuse(400, _first_line(error.message))
             return
@@ -144,9 +136,9 @@ class Connection(BaseProtocol):
 
     def _advance(self) -> None:
         """Handle requests that are complete, until one takes its time."""
-        while self._waiting and self._task is None and self.transport is not None:
+        while self._waiting and self._task is None and self._transport is not None:
             message, payload = self._waiting[0]
-            if payload.total_bytes > MAX_BODY or _content_length(message) > MAX_BODY:
+            if self._flow.over or payload.total_bytes > MAX_BODY or _content_length(message) > MAX_BODY:
                 self._refuse(413, f"the request is longer than {MAX_BODY} bytes")
                 return
             if not payload.is_eof():
@@ -155,7 +147,7 @@ class Connection(BaseProtocol):
             request = Request(
                 message.method,
                 message.path.partition("?")[0],
-                payload.read_nowait() if payload.total_bytes else b"",
+                body_of(payload),
                 self._client,
                 message.headers.get("User-Agent", ""),
             )
@@ -179,7 +171,7 @@ class Connection(BaseProtocol):
         self._advance()
 
     def _send(self, response: Response, keep_alive: bool) -> None:
-        transport: Any = self.transport
+        transport = self._transport
         if transport is None:
             return
         transport.write(response.head(keep_alive) + response.body)
@@ -197,12 +189,12 @@ class Connection(BaseProtocol):
         self._closing = True
         if self._task is None:
             self._send(_plain(status, text), keep_alive=False)
-        elif self.transport is not None:
-            self.transport.close()
+        elif self._transport is not None:
+            self._transport.close()
 
     def shut(self, *, now: bool = False) -> None:
         """Close at once, or as soon as no answer is owed any more."""
-        transport: Any = self.transport
+        transport = self._transport
         if transport is None:
             return
         if now:

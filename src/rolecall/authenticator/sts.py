@@ -15,17 +15,13 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
-
-import aiohttp
-from yarl import URL
 
 from rolecall.authenticator.review import StsRefusedError, StsThrottledError, StsUnavailableError
+from rolecall.authenticator.sts_connections import StsConnections
 from rolecall.model import CallerIdentity
 from rolecall.tokens.mint import CLUSTER_HEADER
 from rolecall.tokens.parse import PresignedCall
 
-MAX_ANSWER = 65_536
 ATTEMPTS = 3
 FIRST_PAUSE = 0.05
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
@@ -68,30 +64,17 @@ class AwsSts:
         self._own_scheme, _, self._own_host = own_endpoint.partition("://")
         self._events = events or StsEvents()
         self._pause = pause
-        self._session: aiohttp.ClientSession | None = None
-        # HTTPS_PROXY and NO_PROXY, as the original's HTTP client honours them; never for an endpoint of one's own.
-        self._proxy = "" if own_endpoint else getproxies_environment().get("https", "")
+        self._pool: StsConnections | None = None
 
     async def __aenter__(self) -> AwsSts:
-        connector = aiohttp.TCPConnector(
-            ssl=self._tls, limit=self._connections, keepalive_timeout=60, ttl_dns_cache=60, enable_cleanup_closed=False
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # Would also read ~/.netrc, for every request; the proxy is found out once instead.
-            trust_env=False,
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._seconds),
-        )
+        self._pool = StsConnections(self._tls, self._connections, use_proxy=not self._own_host)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            self._pool.close()
 
     async def get_caller_identity(self, call: PresignedCall) -> CallerIdentity:
         """Whoever signed ``call``.
@@ -114,7 +97,7 @@ class AwsSts:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 status, body = await self._get(call)
-            except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            except OSError as error:
                 self._events.failed(region)
                 trouble = f"STS cannot be reached: {type(error).__name__}"
             else:
@@ -130,18 +113,13 @@ class AwsSts:
         raise StsUnavailableError(trouble)
 
     async def _get(self, call: PresignedCall) -> tuple[int, bytes]:
-        assert self._session is not None
-        headers = {CLUSTER_HEADER: call.cluster, "Accept": "application/json"}
-        url = URL(call.url, encoded=True)
-        proxy = self._proxy if self._proxy and not proxy_bypass_environment(call.host) else None
-        async with self._session.get(url, headers=headers, allow_redirects=False, proxy=proxy) as response:
-            body = b""
-            while chunk := await response.content.readany():
-                body += chunk
-                if len(body) > MAX_ANSWER:
-                    response.close()
-                    raise aiohttp.ClientPayloadError("the answer is too long")
-            return response.status, body
+        assert self._pool is not None
+        # The query has no character that ends a line: parse_token refuses a URL with any.
+        request = (
+            f"GET /?{call.query} HTTP/1.1\r\nHost: {call.host}\r\n{CLUSTER_HEADER}: {call.cluster}\r\n"
+            "Accept: application/json\r\nUser-Agent: rolecall\r\n\r\n"
+        )
+        return await self._pool.ask(call.scheme, call.host, request.encode("ascii"))
 
     def _read(self, status: int, body: bytes, region: str) -> CallerIdentity:
         if status == 200:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -93,6 +94,7 @@ async def run_worker(options: WorkerOptions) -> None:
         health = HttpServer(_healthz)
         if options.healthz is not None:
             await health.listen(options.healthz, None)
+        _spare_the_collector()
         options.ready()
         await stopped.wait()
         log.info("shutting down")
@@ -101,6 +103,13 @@ async def run_worker(options: WorkerOptions) -> None:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _spare_the_collector() -> None:
+    """Keep what is there from the start out of garbage collections, which would walk all of it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def _webhook(options: WorkerOptions, sts: AwsSts, store: MappingStore, audit: AuditLog, metrics: Metrics) -> Webhook:
