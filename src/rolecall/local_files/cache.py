@@ -12,12 +12,13 @@ import json
 import time
 from binascii import crc32
 
-from rolecall.local_files.locks import Lock
 from rolecall.local_files.private import NotPrivateError, PrivateFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from rolecall.local_files.locks import Lock
 
 FORMAT = 1
 MAX_ENTRY = 65_536
@@ -80,6 +81,8 @@ class Cache:
 
     def lock(self, kind: str, binding: Mapping[str, object], seconds: float) -> Lock | None:
         """The lock to hold while an entry is made; ``None`` where there is no folder to have it in."""
+        from rolecall.local_files.locks import Lock
+
         folder = self._folder(create=True)
         return None if folder is None else Lock(folder, f"{_name(kind, _binding_text(binding))}.lock", seconds)
 
