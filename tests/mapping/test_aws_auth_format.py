@@ -8,7 +8,7 @@ from hypothesis import given
 from aws_auth_texts import sections
 from rolecall.errors import RolecallError
 from rolecall.mapping.aws_auth_format import format_data
-from rolecall.mapping.aws_auth_text import same_mappings
+from rolecall.mapping.aws_auth_sections import same_mappings
 
 A = "arn:aws:iam::111111111111"
 USUAL = f"- rolearn: {A}:role/Dev\n  username: dev\n  groups:\n    - a\n    - system:masters\n"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from rolecall.mapping.aws_auth import AwsAuthEntry, parse_aws_auth
 from rolecall.mapping.aws_auth_entry_text import EntryStyle
-from rolecall.mapping.aws_auth_text import ACCOUNTS, ARN_KEYS, same_mappings
+from rolecall.mapping.aws_auth_sections import ACCOUNTS, ARN_KEYS, same_mappings
 from rolecall.mapping.yaml_text import Edit, Kind, Node, dash_before, last_line_end, line_start, parse, splice
 
 _GROUP_OFFSET = 2

@@ -10,37 +10,34 @@ in lower case and the last of several entries for one ARN is the one in force, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rolecall.mapping.aws_auth import AwsAuthEntry, parse_aws_auth
-from rolecall.mapping.aws_auth_entry_text import EntryStyle, edit_entry, entry_style, field_of
+from rolecall.mapping.aws_auth_entry_text import EntryStyle, edit_entry, entry_style
+from rolecall.mapping.aws_auth_sections import (
+    ACCOUNTS,
+    ARN_KEYS,
+    AwsAuthEditError,
+    Section,
+    checked,
+    fields,
+    read_section,
+)
 from rolecall.mapping.yaml_text import (
     Edit,
     Kind,
     Node,
-    YamlTextError,
     dash_before,
     last_line_end,
     line_break,
     line_end,
     line_start,
-    parse,
     place,
     scalar_text,
     splice,
 )
-
-ARN_KEYS = {"mapRoles": "rolearn", "mapUsers": "userarn"}
-ACCOUNTS = "mapAccounts"
-# Texts that the authenticator takes for an empty section besides a blank one (configmap.go, ParseMap).
-_EMPTY = ("``", '""')
-_Fields = tuple[str, str, tuple[str, ...]]
-
-
-class AwsAuthEditError(YamlTextError):
-    """The text cannot be changed without a risk to something else in it; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +92,10 @@ def set_entry(data: Mapping[str, str], section: str, arn: str, username: str, gr
     groups = tuple(groups)
     if not arn.strip() or any(not group for group in groups):
         raise AwsAuthEditError("an entry needs an ARN, and no group may be empty", where=section)
-    text, tree, entries = _read(data, section)
+    read = _entries(data, section)
+    text, tree, entries = read.text, read.tree, read.entries
     found = _last(entries, arn)
-    before = [_fields(entry) for entry in entries]
+    before = [fields(entry) for entry in entries]
     if found is None:
         style = entry_style(text, tree, ARN_KEYS[section])
         flow = style.flow(arn, username, groups)
@@ -108,21 +106,20 @@ def set_entry(data: Mapping[str, str], section: str, arn: str, username: str, gr
         entry = entries[found]
         if (entry.username, entry.groups) == (username, groups):
             return dict(data)
-        assert tree is not None
-        item = _mappings(tree)[found]
+        item = read.items[found]
         result = _on_whole_lines(text, lambda text: edit_entry(text, item, section, entry, username, groups))
         after = [*before[:found], (entry.arn, username, groups), *before[found + 1 :]]
-    return _checked(data, section, result, after, touched=found)
+    return checked(data, section, result, after, touched=found)
 
 
 def remove_entry(data: Mapping[str, str], section: str, arn: str) -> tuple[dict[str, str], Removed]:
     """Take out every entry of ``arn``, and say what was taken. Comments that stand before an entry stay."""
-    text, tree, entries = _read(data, section)
+    read = _entries(data, section)
+    text, tree, entries, items = read.text, read.tree, read.entries, read.items
     wanted = [index for index, entry in enumerate(entries) if entry.arn.lower() == arn.lower() and entry.arn]
     if not wanted:
         return dict(data), Removed(section, _digest(text), ())
     assert tree is not None
-    items = _mappings(tree)
     _refuse_shared_anchors(section, tree, [items[index] for index in wanted])
     spans = dict(zip(wanted, _spans(text, tree, [items[index] for index in wanted]), strict=True))
     remaining = splice(text, [Edit(start, end, "") for start, end in spans.values()])
@@ -134,8 +131,8 @@ def remove_entry(data: Mapping[str, str], section: str, arn: str) -> tuple[dict[
         removed.append(
             RemovedEntry(index, after_arn, entry.arn, entry.username, entry.groups, max(gap, 0), start, text[start:end])
         )
-    after = [_fields(entry) for index, entry in enumerate(entries) if index not in spans]
-    new = _checked(data, section, remaining, after)
+    after = [fields(entry) for index, entry in enumerate(entries) if index not in spans]
+    new = checked(data, section, remaining, after)
     return new, Removed(section, _digest(new[section]), tuple(removed))
 
 
@@ -171,70 +168,32 @@ def set_account(data: Mapping[str, str], account: str) -> dict[str, str]:
     """Add an account id to ``mapAccounts``, quoted so that no reader takes it for a number."""
     if not (len(account) == 12 and account.isascii() and account.isdigit()):
         raise AwsAuthEditError(f"{account!r} is no account id", advice="an account id has 12 digits")
-    text, tree = _tree(data, ACCOUNTS)
-    before = parse_aws_auth(data).accounts
+    read = read_section(data, ACCOUNTS)
+    before = read.aws_auth.accounts
     if account in before:
         return dict(data)
-    style = entry_style(text, tree, "")
+    style = entry_style(read.text, read.tree, "")
     quoted = scalar_text(account, style.quote or '"', flow=True)
-    result = _append(text, tree, style, [quoted], quoted)
-    return _checked(data, ACCOUNTS, result, None, accounts=before | {account})
+    result = _append(read.text, read.tree, style, [quoted], quoted)
+    return checked(data, ACCOUNTS, result, before | {account})
 
 
 def remove_account(data: Mapping[str, str], account: str) -> dict[str, str]:
     """Take an account id out of ``mapAccounts``, wherever it stands."""
-    text, tree = _tree(data, ACCOUNTS)
+    read = read_section(data, ACCOUNTS)
+    text, tree = read.text, read.tree
     items = [item for item in tree.children if item.kind is Kind.SCALAR and item.value == account] if tree else []
     if tree is None or not items:
         return dict(data)
     _refuse_shared_anchors(ACCOUNTS, tree, items)
     result = splice(text, [Edit(start, end, "") for start, end in _spans(text, tree, items)])
-    accounts = parse_aws_auth(data).accounts - {account}
-    return _checked(data, ACCOUNTS, result, None, accounts=accounts)
+    return checked(data, ACCOUNTS, result, read.aws_auth.accounts - {account})
 
 
-def _tree(data: Mapping[str, str], section: str) -> tuple[str, Node | None]:
-    """The section's text and its list; no list where the section is empty or null."""
-    text = data.get(section, "")
-    if text.strip() in _EMPTY:
-        return "", None
-    tree = parse(text, section)
-    if tree is None or (tree.is_null and not tree.anchor):
-        return (text if tree is None else splice(text, [Edit(tree.start, tree.end, "")])), None
-    if tree.kind is not Kind.SEQUENCE:
-        raise AwsAuthEditError(
-            "not a list, so the whole section is lost",
-            where=place(section, tree.line),
-            advice="each entry starts with a dash; mend that first",
-        )
-    return text, tree
-
-
-def _read(data: Mapping[str, str], section: str) -> tuple[str, Node | None, list[AwsAuthEntry]]:
+def _entries(data: Mapping[str, str], section: str) -> Section:
     if section not in ARN_KEYS:
         raise AwsAuthEditError(f"no section {section!r} with entries", advice="there are mapRoles and mapUsers")
-    text, tree = _tree(data, section)
-    found = parse_aws_auth(data)
-    entries = [entry for entry in found.entries if entry.section == section]
-    if tree is not None and len(_mappings(tree)) != len(entries):
-        # The two readings of one text must agree on what is where, or an edit could hit the wrong entry.
-        why = next((problem for problem in found.problems if problem.section == section), None)
-        raise AwsAuthEditError(
-            why.text if why else "entries whose places are not clear",
-            where=place(section, why.line if why else 1),
-            advice="mend that first; nothing was changed",
-        )
-    return text, tree, entries
-
-
-def _mappings(tree: Node) -> list[Node]:
-    """The items that the authenticator takes for entries, in order."""
-    anchors = {node.anchor: node for node in tree.walk() if node.anchor}
-    return [item for item in tree.children if anchors.get(item.value, item).kind is Kind.MAPPING]
-
-
-def _fields(entry: AwsAuthEntry) -> _Fields:
-    return (entry.arn, entry.username, entry.groups)
+    return read_section(data, section)
 
 
 def _last(entries: Sequence[AwsAuthEntry], arn: str) -> int | None:
@@ -340,23 +299,27 @@ def _refuse_shared_anchors(section: str, tree: Node, items: Sequence[Node]) -> N
             )
 
 
-def _put_back(data: dict[str, str], section: str, removed: RemovedEntry) -> dict[str, str]:
-    text, tree, entries = _read(data, section)
-    known = [entry.arn.lower() for entry in entries]
+def _place_of(removed: RemovedEntry, arns: Sequence[str]) -> int:
+    """Where an entry goes back: where it was if that is still behind the same entry, else behind it, else last."""
     after = removed.after.lower()
-    if not (removed.index == 0 or known[removed.index - 1 : removed.index] == [after]):
-        index = len(known) - known[::-1].index(after) if after in known else len(known)
-    else:
-        index = removed.index
-    fields = [_fields(entry) for entry in entries]
-    expected = [*fields[:index], (removed.arn, removed.username, removed.groups), *fields[index:]]
+    if removed.index == 0 or list(arns[removed.index - 1 : removed.index]) == [after]:
+        return removed.index
+    return len(arns) - arns[::-1].index(after) if after in arns else len(arns)
+
+
+def _put_back(data: dict[str, str], section: str, removed: RemovedEntry) -> dict[str, str]:
+    read = _entries(data, section)
+    text, tree, entries = read.text, read.tree, read.entries
+    index = _place_of(removed, [entry.arn.lower() for entry in entries])
+    expected = [fields(entry) for entry in entries]
+    expected.insert(index, (removed.arn, removed.username, removed.groups))
     lines = _indented(removed.text.strip("\r\n"), tree.column if tree and tree.is_block else None)
     if tree is None:
         result = (text + "\n" if text and not text.endswith("\n") else text) + lines + "\n"
     elif not tree.is_block or not lines.lstrip().startswith("-"):
         raise AwsAuthEditError("the list is written in another way than the removed entry", where=section)
     else:
-        items, block = _mappings(tree), tree
+        items, block = read.items, tree
 
         def insert(text: str) -> str:
             at = last_line_end(text, items[index - 1]) if index else 0
@@ -366,7 +329,7 @@ def _put_back(data: dict[str, str], section: str, removed: RemovedEntry) -> dict
             return text[:at] + lines + line_break(text, at) + text[at:]
 
         result = _on_whole_lines(text, insert)
-    return _checked(data, section, result, expected)
+    return checked(data, section, result, expected)
 
 
 def _indented(item: str, column: int | None) -> str:
@@ -378,58 +341,3 @@ def _indented(item: str, column: int | None) -> str:
         " " * column + line.removeprefix(old) if line.startswith(old) and line.strip() else line
         for line in item.splitlines(keepends=True)
     )
-
-
-def same_mappings(one: Mapping[str, str], two: Mapping[str, str]) -> bool:
-    """Whether two ConfigMaps map the same, entry by entry in the same order, shadowed ones included."""
-    found = [parse_aws_auth(data) for data in (one, two)]
-    entries = [[(entry.section, *_fields(entry)) for entry in aws_auth.entries] for aws_auth in found]
-    return entries[0] == entries[1] and found[0].accounts == found[1].accounts
-
-
-def _checked(
-    data: Mapping[str, str],
-    section: str,
-    text: str,
-    expected: Sequence[_Fields] | None,
-    *,
-    touched: int | None = None,
-    accounts: frozenset[str] | None = None,
-) -> dict[str, str]:
-    """The new data, once it is shown to mean the old plus the change."""
-    new = {**data, section: text}
-    old_map, new_map = parse_aws_auth(data), parse_aws_auth(new)
-    same = new_map.accounts == (old_map.accounts if accounts is None else accounts)
-    for name in ARN_KEYS:
-        found = [_fields(entry) for entry in new_map.entries if entry.section == name]
-        wanted = [_fields(entry) for entry in old_map.entries if entry.section == name]
-        same = same and found == (expected if name == section and expected is not None else wanted)
-    if not same or not _untouched(data, section, text, touched):
-        raise AwsAuthEditError(
-            "the change cannot be made without changing something else",
-            where=section,
-            advice="write the entry out in the usual form (one field a line, no anchors), then try again",
-        )
-    return new
-
-
-def _untouched(data: Mapping[str, str], section: str, text: str, touched: int | None) -> bool:
-    """Whether every item but the added, the removed and the touched one says what it said, unknown fields included."""
-    old, new = _tree(data, section)[1], parse(text, section)
-    old_items = list(_meanings(old, touched))
-    new_items = list(_meanings(new, touched))
-    shorter, longer = sorted((old_items, new_items), key=len)
-    rest = iter(longer)
-    return all(item in rest for item in shorter) and (touched is None or len(old_items) == len(new_items))
-
-
-def _meanings(tree: Node | None, touched: int | None) -> Iterator[object]:
-    if tree is None or tree.kind is not Kind.SEQUENCE:
-        return
-    changed = _mappings(tree)[touched] if touched is not None else None
-    for item in tree.children:
-        if item is changed:
-            known = [pair for name in ("username", "groups") if (pair := field_of(item, name, ""))]
-            yield tuple((key.meaning(), value.meaning()) for key, value in item.pairs if (key, value) not in known)
-        else:
-            yield item.meaning()
