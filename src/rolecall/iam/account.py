@@ -90,6 +90,11 @@ class Account:
     groups: Mapping[str, IamGroup] = field(default_factory=dict)
     managed: Mapping[str, str] = field(default_factory=lambda: NONE)
 
+    def principals(self) -> Iterator[IamUser | IamRole]:
+        """Its users, then its roles."""
+        yield from self.users.values()
+        yield from self.roles.values()
+
     def principal(self, who: IamUser | IamRole, session: Session | None = None) -> Principal:
         """A user, or a session of a role, as a caller; ids of what does not exist yet stand as its name."""
         if isinstance(who, IamUser):

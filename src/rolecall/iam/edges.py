@@ -94,9 +94,9 @@ class RoleTarget:
         # By ARN of a role: names of sessions of it that the trust policy or an id in a condition asks for.
         self._sessions: dict[str, set[str]] = {}
 
-    def edges(self) -> Iterator[Edge]:
-        """The edges to the role, by source."""
-        callers = {caller.who.arn: caller for caller in self._candidates()}
+    def edges(self, among: frozenset[str] | None = None) -> Iterator[Edge]:
+        """The edges to the role, by source; ``among``: those from these ARNs alone."""
+        callers = {c.who.arn: c for c in self._candidates() if among is None or c.who.arn in among}
         for arn in sorted(callers):
             if (edge := self._edge(callers[arn])) is not None:
                 yield edge

@@ -6,7 +6,7 @@ which pairs need be asked about. A trust policy says that itself: pairs that it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from rolecall.arn import PrincipalArn, PrincipalKind
@@ -100,15 +100,21 @@ class AssumeGraph:
         return account, account.roles[found.name]
 
 
-def build_graph(accounts: Mapping[str, Account], now: datetime) -> AssumeGraph:
+def build_graph(accounts: Mapping[str, Account], now: datetime, previous: AssumeGraph | None = None) -> AssumeGraph:
     """The graph of all users and roles of ``accounts``, as things stand at ``now``.
 
     An edge is there where some call of AssumeRole succeeds now or, its other conditions met, at a later time. A
     policy that is not understood counts as allowing nothing and is in ``problems``.
+
+    :param previous: a graph of the same moment, from which is taken over what the accounts' differences do not touch.
     """
     graph = AssumeGraph(accounts, now)
     index = index_principals(accounts, now)
     problems = list(index.problems)
+    if previous is not None and previous.now != now:
+        previous = None
+    changed = _changed_callers(previous.accounts, accounts) if previous is not None else frozenset()
+    everybody_known = previous is not None and previous.accounts.keys() == accounts.keys()
     for account in accounts.values():
         for role in account.roles.values():
             try:
@@ -120,7 +126,42 @@ def build_graph(accounts: Mapping[str, Account], now: datetime) -> AssumeGraph:
                 graph._to[role.arn] = ()
                 continue
             target = RoleTarget(trusted, index, accounts, now)
-            graph._to[role.arn] = tuple(target.edges())
-            graph._outsiders[role.arn] = tuple(target.outsiders())
+            if previous is not None and everybody_known and _same_role(previous.accounts, account, role):
+                kept = [edge for edge in previous.edges_to(role.arn) if edge.source not in changed]
+                edges = sorted((*kept, *target.edges(changed)), key=lambda edge: edge.source) if changed else kept
+                graph._to[role.arn] = tuple(edges)
+                graph._outsiders[role.arn] = tuple(target.outsiders()) if changed else previous.outsiders(role.arn)
+            else:
+                graph._to[role.arn] = tuple(target.edges())
+                graph._outsiders[role.arn] = tuple(target.outsiders())
     graph.problems = tuple(problems)
     return graph
+
+
+def _same_role(before: Mapping[str, Account], account: Account, role: IamRole) -> bool:
+    old = before.get(account.id)
+    return old is not None and (old is account or old.roles.get(role.name) == role)
+
+
+def _changed_callers(before: Mapping[str, Account], after: Mapping[str, Account]) -> frozenset[str]:
+    """The ARNs of users and roles whose own side of a decision may differ between two readings."""
+    changed: set[str] = set()
+    for ident in before.keys() | after.keys():
+        old, new = before.get(ident), after.get(ident)
+        if old is not new:
+            sides = [_callers(account) if account is not None else {} for account in (old, new)]
+            changed |= {arn for arn in sides[0].keys() | sides[1].keys() if sides[0].get(arn) != sides[1].get(arn)}
+    return frozenset(changed)
+
+
+def _callers(account: Account) -> dict[str, Hashable]:
+    """What decides about each caller of an account: who it is, and its policies. A role's trust policy does not."""
+    return {
+        who.arn: (
+            account.principal(who).principal_id,
+            tuple(sorted(who.tags.items())),
+            tuple(account.identity_texts(who)),
+            who.boundary and (who.boundary, account.managed.get(who.boundary)),
+        )
+        for who in account.principals()
+    }

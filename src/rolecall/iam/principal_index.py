@@ -6,7 +6,7 @@ and not for each of thousands of users.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -68,17 +68,12 @@ class PrincipalIndex:
     def add(self, account: Account, now: datetime) -> None:
         """Take in the users and roles of an account."""
         classes = self.by_account.setdefault(account.id, {})
-        for who in self._callers_of(account):
+        for who in account.principals():
             session = session_of(DEFAULT_SESSION, now) if isinstance(who, IamRole) else None
             caller = Caller(account, who, account.principal(who, session), self._class_of(account, who))
             self.by_arn[who.arn] = caller
             self.by_id[caller.principal.principal_id] = caller
             classes.setdefault(caller.policy_class, []).append(caller)
-
-    @staticmethod
-    def _callers_of(account: Account) -> Iterator[IamUser | IamRole]:
-        yield from account.users.values()
-        yield from account.roles.values()
 
     def _class_of(self, account: Account, who: IamUser | IamRole) -> PolicyClass:
         texts = tuple(account.identity_texts(who))
