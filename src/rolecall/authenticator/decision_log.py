@@ -18,13 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from rolecall.authenticator.review import without_secrets
 from rolecall.errors import RolecallError
 
 LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50}
 _NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal"}
 _BARE = re.compile(r"[A-Za-z0-9_./@^+:-]+", re.ASCII)
-# A refused token's parts may end up in the words about it: nothing that could be a signature is written down.
-_LONG_RUN = re.compile(r"[A-Za-z0-9%+/_=-]{24,}", re.ASCII)
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
@@ -44,18 +43,30 @@ class Log:
 
     def write(self, level: int, message: str, fields: Mapping[str, Any] | None = None) -> None:
         """One line, where the level is wanted."""
-        if level < self.level:
-            return
+        if level >= self.level:
+            self.emit(self.render(level, message, fields or {}))
+
+    def render(self, level: int, message: str, fields: Mapping[str, Any]) -> str:
+        """A line without its time."""
+        if self._json:
+            return _encode({"level": _NAMES[level], "msg": message, **fields})[1:]
+        parts = [f"level={_NAMES[level]} msg={quoted(message)}"]
+        parts += [f"{key}={quoted(value)}" for key, value in fields.items()]
+        return " ".join(parts)
+
+    def emit(self, rendered: str, client: str = "") -> None:
+        """Write a rendered line with the time and, where there is one, the client's address."""
         now = int(time.time())
         if now != self._second:
             self._second, self._stamp = now, datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if self._json:
-            line = _encode({**(fields or {}), "level": _NAMES[level], "msg": message, "time": self._stamp})
+            client = f'"client":"{client}",' if client else ""
+            line = f'{{"time":"{self._stamp}",{client}{rendered}\n'
         else:
-            parts = [f'time="{self._stamp}" level={_NAMES[level]} msg={quoted(message)}']
-            parts += [f"{key}={quoted(value)}" for key, value in (fields or {}).items()]
-            line = " ".join(parts)
-        self._stream.write(line + "\n")
+            line = (
+                f'time="{self._stamp}" {rendered} client={client}\n' if client else f'time="{self._stamp}" {rendered}\n'
+            )
+        self._stream.write(line)
         self._stream.flush()
 
     def info(self, message: str, **fields: Any) -> None:
@@ -74,11 +85,6 @@ def quoted(value: Any) -> str:
         return _encode("[" + " ".join(value) + "]")
     text = value if isinstance(value, str) else str(value)
     return text if _BARE.fullmatch(text) else _encode(text)
-
-
-def without_secrets(text: str) -> str:
-    """Words about a token without anything long enough to be a part of it that matters."""
-    return _LONG_RUN.sub("...", text)
 
 
 class StandardLogging(logging.Handler):
@@ -138,9 +144,9 @@ class AuditLog:
         opened = os.fstat(descriptor)
         self._descriptor, self._opened = descriptor, (opened.st_dev, opened.st_ino)
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Append one record; ``OSError`` where it cannot be written."""
-        data = (_encode(record) + "\n").encode()
+    def write(self, record: str) -> None:
+        """Append one record, a JSON object; ``OSError`` where it cannot be written."""
+        data = (record + "\n").encode()
         while data:
             written = os.write(self._descriptor, data)
             data = data[written:]

@@ -6,6 +6,7 @@ Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ from rolecall.tokens.parse import PresignedCall, TokenError, parse_token
 
 VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
 MAX_AUDIENCES = 100
+# A refused token's parts may end up in the words about it: nothing that could be a signature leaves this place.
+_LONG_RUN = re.compile(r"[A-Za-z0-9%+/_=-]{24,}", re.ASCII)
 
 
 class StsRefusedError(RolecallError):
@@ -124,7 +127,7 @@ def refused(question: Question, error: TokenError | StsRefusedError | InvalidArn
     """The answer to a token that is none, or that STS does not know."""
     match error:
         case TokenError():
-            return _refusal(question.version, error.code, error.what)
+            return _refusal(question.version, error.code, without_secrets(error.what))
         case StsRefusedError():
             return _refusal(question.version, "sts-refused", error.what)
         case _:
@@ -141,6 +144,11 @@ def decided(question: Question, identity: Identity, decision: MappingDecision) -
     if question.audiences:
         status["audiences"] = list(question.audiences)
     return Outcome(_answer(question.version, status), "mapped", identity, decision.user, reason)
+
+
+def without_secrets(text: str) -> str:
+    """Words about a token without anything long enough to be a part of it that matters."""
+    return _LONG_RUN.sub("...", text)
 
 
 def looks_like_aws_token(token: str) -> bool:

@@ -11,12 +11,27 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 
 from rolecall.model import Identity
 
 MAX_TOKENS = 4_096
 
 Ask = Callable[[str], Awaitable[tuple[Identity, datetime]]]
+
+
+class Verified:
+    """An identity that STS confirmed.
+
+    :ivar answer: what its user of this module last made of it; forgotten together with it.
+    """
+
+    __slots__ = ("answer", "ends", "identity")
+
+    def __init__(self, identity: Identity, ends: float) -> None:
+        self.identity = identity
+        self.ends = ends
+        self.answer: Any = None
 
 
 class VerifiedTokens:
@@ -30,14 +45,14 @@ class VerifiedTokens:
         self._ask = ask
         self._seconds = seconds
         self._max_tokens = max_tokens
-        self._known: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+        self._known: OrderedDict[bytes, Verified] = OrderedDict()
         self._asked: dict[bytes, asyncio.Task[tuple[Identity, datetime]]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def known(self, token: str, now: float) -> Identity | None:
-        """The identity behind a token, where it was verified just now.
+    def known(self, token: str, now: float) -> Verified | None:
+        """Who is behind a token, where it was verified just now.
 
         :param now: seconds since 1970.
         """
@@ -47,10 +62,10 @@ class VerifiedTokens:
         found = self._known.get(digest)
         if found is None:
             return None
-        if now >= found[0]:
+        if now >= found.ends:
             del self._known[digest]
             return None
-        return found[1]
+        return found
 
     def is_asked(self, token: str) -> bool:
         """Whether STS is being asked about this very token."""
@@ -74,7 +89,7 @@ class VerifiedTokens:
         if done.cancelled() or done.exception() is not None or not self._seconds:
             return
         identity, ends = done.result()
-        self._known[digest] = (min(now + self._seconds, ends.timestamp()), identity)
+        self._known[digest] = Verified(identity, min(now + self._seconds, ends.timestamp()))
         if len(self._known) > self._max_tokens:
             self._known.popitem(last=False)
 

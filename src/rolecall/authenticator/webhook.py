@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from rolecall.authenticator import metrics as names
 from rolecall.authenticator.authorize import AccessOutcome, authorize
-from rolecall.authenticator.decision_log import AuditLog, Log, without_secrets
+from rolecall.authenticator.decision_log import AuditLog, Log
 from rolecall.authenticator.http_server import Request, Response
 from rolecall.authenticator.mapping_store import MappingStore
 from rolecall.authenticator.metrics import CONTENT_TYPE, Metrics
 from rolecall.authenticator.rate_limit import RateLimit
+from rolecall.authenticator.recorder import Record, Recorder
 from rolecall.authenticator.review import (
     Outcome,
     Question,
@@ -32,7 +32,7 @@ from rolecall.authenticator.review import (
     read_question,
     refused,
 )
-from rolecall.authenticator.verified_tokens import VerifiedTokens
+from rolecall.authenticator.verified_tokens import Verified, VerifiedTokens
 from rolecall.errors import InvalidArnError
 from rolecall.mapping.chain import Match
 from rolecall.mapping.resolve import MappingDecision
@@ -57,6 +57,31 @@ class _Call:
     request: Request
     started: float
     sts_ended: float = 0.0
+    verified: Verified | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An answer with what is written down about it.
+
+    :param generation: of the mappings it was made with.
+    """
+
+    response: Response
+    record: Record
+    result: str
+    generation: int
+    question: Question | None
+
+    def fits(self, question: Question, generation: int) -> bool:
+        """Whether it answers a question that was asked with the same token."""
+        asked = self.question
+        return (
+            asked is not None
+            and self.generation == generation
+            and asked.version == question.version
+            and asked.audiences == question.audiences
+        )
 
 
 class Webhook:
@@ -78,12 +103,11 @@ class Webhook:
         metrics: Metrics,
         rate_limit: RateLimit,
     ) -> None:
-        self._cluster = cluster
         self._tokens = tokens
         self._store = store
         self._private_dns_name = private_dns_name
         self._log = log
-        self._audit = audit
+        self._recorder = Recorder(cluster, log, audit, metrics)
         self._metrics = metrics
         self._rate_limit = rate_limit
         # Whether the server is about to stop; it is made after its webhook.
@@ -132,8 +156,11 @@ class Webhook:
         if known is None:
             return self._verify(call, question)
         self._metrics.token_cached.inc()
-        call.sts_ended = parsed
-        return self._map(call, question, known)
+        prepared = known.answer
+        if prepared is not None and prepared.fits(question, self._store.generation):
+            return self._send(call, prepared)
+        call.sts_ended, call.verified = parsed, known
+        return self._map(call, question, known.identity)
 
     async def _verify(self, call: _Call, question: Question) -> Response:
         if self._tokens.is_asked(question.token):
@@ -184,13 +211,22 @@ class Webhook:
     def _decided(self, call: _Call, question: Question, identity: Identity, decision: MappingDecision) -> Response:
         result = names.SUCCESS if decision.user is not None else names.UNKNOWN
         self._metrics.phase["mapping"].observe(time.perf_counter() - call.sts_ended)
-        return self._answer(call, decided(question, identity, decision), result)
+        return self._answer(call, decided(question, identity, decision), result, question)
 
-    def _answer(self, call: _Call, outcome: Outcome, result: str) -> Response:
-        body = _encode(outcome.answer).encode()
-        self._record(call, result, outcome.code, outcome)
-        self._metrics.authenticate[result].observe(time.perf_counter() - call.started)
-        return Response(200, body)
+    def _answer(self, call: _Call, outcome: Outcome, result: str, question: Question | None = None) -> Response:
+        response = Response(200, _encode(outcome.answer).encode())
+        record = self._recorder.prepare(result, outcome, self._store.chain.scrubbed)
+        prepared = _Prepared(response, record, result, self._store.generation, question)
+        # What EC2 could not be asked about now may be known in a moment; these two depend on the mappings alone.
+        if call.verified is not None and outcome.code in ("mapped", "no-mapping"):
+            call.verified.answer = prepared
+        return self._send(call, prepared)
+
+    def _send(self, call: _Call, prepared: _Prepared) -> Response:
+        seconds = time.perf_counter() - call.started
+        self._recorder.write(prepared.record, call.request.client, seconds)
+        self._metrics.authenticate[prepared.result].observe(seconds)
+        return prepared.response
 
     def _malformed(self, call: _Call, status: int, text: str, message: str) -> Response:
         request = call.request
@@ -199,70 +235,9 @@ class Webhook:
         return Response(status, f"{text}\n".encode(), TEXT, "Allow: POST\r\n" if status == 405 else "")
 
     def _unavailable(self, call: _Call, status: int, result: str, what: str) -> Response:
-        self._record(call, result, result, None, what)
-        self._metrics.authenticate[result].observe(time.perf_counter() - call.started)
-        return Response(status, f"{what}\n".encode(), TEXT, RETRY)
-
-    def _record(self, call: _Call, result: str, code: str, outcome: Outcome | None, what: str = "") -> None:
-        """Write a decision down, before its answer leaves."""
-        identity = outcome.identity if outcome else None
-        user = outcome.user if outcome else None
-        reason = outcome.reason if outcome else None
-        scrubbed = identity is not None and identity.account in self._store.chain.scrubbed
-        shown: dict[str, Any] = {"client": call.request.client}
-        if identity is not None and not scrubbed:
-            shown |= {
-                "arn": identity.canonical_arn,
-                "accesskeyid": identity.access_key_id,
-                "accountid": identity.account,
-                "userid": identity.user_id,
-                "session": identity.session_name,
-            }
-        if user is not None:
-            shown |= {"username": user.username, "uid": user.uid, "groups": user.groups}
-            shown["source"] = reason.source if reason else ""
-            self._log.write(20, "access granted", shown)
-        else:
-            text = what or (
-                without_secrets(reason.text) if reason and identity is None else reason.text if reason else ""
-            )
-            shown |= {"error": "the identity's account is scrubbed" if scrubbed else text, "code": code}
-            if reason and reason.source:
-                shown["source"] = reason.source
-            self._log.write(30, "access denied", shown)
-        if self._audit.wanted:
-            self._write_audit(call, result, code, shown)
-
-    def _write_audit(self, call: _Call, result: str, code: str, shown: Mapping[str, Any]) -> None:
-        record = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "kind": "authentication",
-            "cluster": self._cluster,
-            "decision": "allow" if result == names.SUCCESS else "deny",
-            "result": result,
-            "code": code,
-            "accessKeyId": shown.get("accesskeyid", ""),
-            "sessionName": shown.get("session", ""),
-            "canonicalArn": shown.get("arn", ""),
-            "accountId": shown.get("accountid", ""),
-            "principalId": shown.get("userid", ""),
-            "username": shown.get("username", ""),
-            "uid": shown.get("uid", ""),
-            "groups": shown.get("groups", ()),
-            "source": shown.get("source", ""),
-            "error": shown.get("error", ""),
-            "client": call.request.client,
-            "milliseconds": round((time.perf_counter() - call.started) * 1000, 3),
-        }
-        self._append(record)
-
-    def _append(self, record: Mapping[str, Any]) -> None:
-        try:
-            self._audit.write(record)
-        except OSError as error:
-            # A full disk must not lock everybody out; the metric and the log say that records are missing.
-            self._metrics.audit_failures.inc()
-            self._log.error("an audit record could not be written", error=error.strerror or "")
+        response = Response(status, f"{what}\n".encode(), TEXT, RETRY)
+        record = self._recorder.unavailable(result, what)
+        return self._send(call, _Prepared(response, record, result, 0, None))
 
     def _authorize(self, request: Request) -> Response:
         started = time.perf_counter()
@@ -286,9 +261,8 @@ class Webhook:
             return
         asked = outcome.request
         shown = {
-            "client": request.client,
             "username": asked.user.username,
-            "userid": outcome.principal_id,
+            "principalId": outcome.principal_id,
             "verb": asked.verb,
             "resource": f"{asked.resource}/{asked.subresource}" if asked.subresource else asked.resource,
             "group": asked.api_group,
@@ -297,7 +271,4 @@ class Webhook:
             "path": asked.path,
             "source": outcome.reason,
         }
-        self._log.write(10, "access policy allows", shown)
-        if self._audit.wanted:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            self._append({"time": now, "kind": "authorization", "cluster": self._cluster, "decision": "allow", **shown})
+        self._recorder.grant(request.client, shown)
