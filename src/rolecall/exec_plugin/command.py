@@ -12,7 +12,7 @@ from rolecall.exec_plugin.credential_plan import Hop, Plan, default_name, plan_c
 from rolecall.exec_plugin.exec_info import asked_version, exec_credential
 from rolecall.exec_plugin.session_name import check_given
 from rolecall.exec_plugin.settings import Settings, resolve_settings
-from rolecall.exec_plugin.token import get_token
+from rolecall.exec_plugin.token import Login, get_token
 from rolecall.local_files.aws_config import AwsConfig, file_paths, read_aws_config
 from rolecall.local_files.cache import Cache
 
@@ -84,8 +84,9 @@ def _token(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     name = profile_name(environ, given.get("profile"))
     settings = resolve_settings(environ, config, name, region=given.get("region"), endpoint=given.get("sts-endpoint"))
     _say_what_overrides(given, environ)
+    cache = _cache(given, environ)
     token, expires = get_token(
-        cluster, plan, settings, environ, cache=_cache(given, environ), keep_source="cache" in given, say=_say
+        Login(cluster, plan, settings, environ, cache=cache, keep_source="cache" in given, say=_say)
     )
     if "token-only" in given:
         return f"{token}\n"
@@ -129,7 +130,7 @@ def _eks(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
         raise UsageError(f"there is no output {form[:20]!r} of a token", advice="json, yaml or text")
     _say_what_overrides(given, environ)
     cluster = given.get("cluster-name") or given["cluster-id"]
-    token, expires = get_token(cluster, plan, settings, environ, cache=_cache({}, environ), keep_source=False, say=_say)
+    token, expires = get_token(Login(cluster, plan, settings, environ, cache=_cache({}, environ), say=_say))
     answer = exec_credential(version, token, expires)
     if form == "json" and "query" not in given:
         return json.dumps(answer, indent=4) + "\n"

@@ -14,11 +14,11 @@ from rolecall.local_files.cache import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from rolecall.exec_plugin.credential_plan import Hop, Plan
-    from rolecall.exec_plugin.settings import Settings
+    from rolecall.exec_plugin.credential_plan import Hop
     from rolecall.exec_plugin.sts import Sts
+    from rolecall.exec_plugin.token import Login
     from rolecall.local_files.cache import Cache
     from rolecall.local_files.locks import Lock
 
@@ -32,31 +32,13 @@ _WRONG_CODE = "invalid MFA one time pass code"
 
 
 class Sessions:
-    """Gives the credentials of a plan.
+    """Gives the credentials of a login's plan."""
 
-    :param cache: where sessions are kept; ``None`` to keep nothing.
-    :param keep_source: keep what SSO, a process or the machine gave, too, until it ends.
-    :param say: tells the person something on standard error.
-    """
+    __slots__ = ("_login", "_plan", "_sts")
 
-    __slots__ = ("_cache", "_environ", "_keep_source", "_plan", "_say", "_settings", "_sts")
-
-    def __init__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        environ: Mapping[str, str],
-        *,
-        cache: Cache | None,
-        keep_source: bool,
-        say: Callable[[str], None],
-    ) -> None:
-        self._plan = plan
-        self._settings = settings
-        self._environ = environ
-        self._cache = cache
-        self._keep_source = keep_source
-        self._say = say
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._plan = login.plan
         self._sts: Sts | None = None
 
     def key(self) -> Key:
@@ -68,17 +50,13 @@ class Sessions:
 
     def _after(self, hops: int) -> Key:
         """The credentials after so many roles."""
-        if hops == 0 and (self._plan.source.key is not None or not self._keep_source):
+        if hops == 0 and (self._plan.source.key is not None or not self._login.keep_source):
             return self._source()
         make = self._source if hops == 0 else lambda: self._assume(hops)
-        return make() if self._cache is None else self._kept(self._cache, hops, make)
+        return make() if self._login.cache is None else self._kept(self._login.cache, hops, make)
 
     def _kept(self, cache: Cache, hops: int, make: Callable[[], Key]) -> Key:
-        binding = {
-            **self._plan.binding(hops),
-            "endpoint": self._settings.endpoint,
-            "region": self._settings.region,
-        }
+        binding = self._login.binding(hops)
         if found := _read(cache, binding):
             return found
         mfa = self._plan.needs_mfa(hops)
@@ -122,7 +100,7 @@ class Sessions:
             return source.key
         from rolecall.exec_plugin.botocore_credentials import fetch
 
-        return fetch(source, self._settings)
+        return fetch(source, self._login.settings)
 
     def _assume(self, hops: int) -> Key:
         from rolecall.exec_plugin.sts import Sts, StsError
@@ -130,13 +108,13 @@ class Sessions:
         before = self._after(hops - 1)
         hop = self._plan.hops[hops - 1]
         if self._sts is None:
-            self._sts = Sts(self._settings, self._environ)
+            self._sts = Sts(self._login.settings, self._login.environ)
         try:
             key = self._ask(self._sts, hop, before)
         except StsError as error:
             raise StsError(error.code, error.what, where=self._step(hops), advice=error.advice) from None
         if trouble := self._sts.clock_trouble():
-            self._say(trouble)
+            self._login.say(trouble)
         return key
 
     def _ask(self, sts: Sts, hop: Hop, before: Key) -> Key:
@@ -153,7 +131,7 @@ class Sessions:
             except StsError as error:
                 if _WRONG_CODE not in error.what or attempt == _CODE_ATTEMPTS:
                     raise
-                self._say("STS does not accept this code; each code is good once, so wait for the next one")
+                self._login.say("STS does not accept this code; each code is good once, so wait for the next one")
         raise AssertionError("unreachable: the last attempt answers or raises")
 
     def _forwarded(self, sts: Sts, before: Key) -> str:

@@ -21,56 +21,68 @@ MARGIN = 60.0
 ENDING_SOON = 600.0
 
 
-def get_token(
-    cluster: str,
-    plan: Plan,
-    settings: Settings,
-    environ: Mapping[str, str],
-    *,
-    cache: Cache | None,
-    keep_source: bool,
-    say: Callable[[str], None],
-) -> tuple[str, float]:
+class Login:
+    """What one run is asked for, and with what.
+
+    :ivar cache: where sessions and tokens are kept; ``None`` to keep nothing.
+    :ivar keep_source: keep what SSO, a process or the machine gave, too, until it ends.
+    :ivar say: tells the person something on standard error.
+    """
+
+    __slots__ = ("cache", "cluster", "environ", "keep_source", "plan", "say", "settings")
+
+    def __init__(
+        self,
+        cluster: str,
+        plan: Plan,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        cache: Cache | None,
+        keep_source: bool = False,
+        say: Callable[[str], None],
+    ) -> None:
+        self.cluster = cluster
+        self.plan = plan
+        self.settings = settings
+        self.environ = environ
+        self.cache = cache
+        self.keep_source = keep_source
+        self.say = say
+
+    def binding(self, hops: int) -> dict[str, object]:
+        """What the credentials after so many roles depend on."""
+        return {**self.plan.binding(hops), "endpoint": self.settings.endpoint, "region": self.settings.region}
+
+
+def get_token(login: Login) -> tuple[str, float]:
     """The token, and until when it is good: its own end or that of the credentials, whichever is first.
 
     :raises RolecallError: where there are no credentials, or a role is not to be had.
     """
-    binding = {
-        **plan.binding(len(plan.hops)),
-        "cluster": cluster,
-        "endpoint": settings.endpoint,
-        "region": settings.region,
-    }
+    cache = login.cache
+    binding = {**login.binding(len(login.plan.hops)), "cluster": login.cluster}
     found = cache.get("token", binding, now=time.time(), margin=MARGIN) if cache is not None else None
     if found is None or "token" not in found.values:
-        found = _mint(cluster, plan, settings, environ, cache=cache, keep_source=keep_source, say=say)
+        found = _mint(login)
         if cache is not None:
             cache.put("token", binding, found)
-    _warn(plan, found, say)
+    _warn(login.plan, found, login.say)
     return found.values["token"], found.expires
 
 
-def _mint(
-    cluster: str,
-    plan: Plan,
-    settings: Settings,
-    environ: Mapping[str, str],
-    *,
-    cache: Cache | None,
-    keep_source: bool,
-    say: Callable[[str], None],
-) -> Entry:
+def _mint(login: Login) -> Entry:
     from rolecall.exec_plugin.sessions import Sessions
     from rolecall.tokens.presigned import REPORTED_SECONDS, token_text
 
-    key = Sessions(plan, settings, environ, cache=cache, keep_source=keep_source, say=say).key()
+    key = Sessions(login).key()
     now = time.time()
     text = token_text(
         (key.access_key_id, key.secret_access_key, key.session_token),
-        cluster,
-        region=settings.region,
+        login.cluster,
+        region=login.settings.region,
         timestamp=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)),
-        endpoint=settings.endpoint,
+        endpoint=login.settings.endpoint,
     )
     # The signature carries whole seconds.
     ends = int(now) + REPORTED_SECONDS
