@@ -124,10 +124,17 @@ def _pem(found: Mapping[str, Any], key: str, folder: Path, where: str) -> str:
     """A PEM text that is written in the file in base64, or that stands in a file of its own."""
     try:
         if data := found.get(f"{key}-data"):
-            return base64.b64decode(data, validate=False).decode("ascii")
-        return (folder / str(found[key])).read_text("ascii") if found.get(key) else ""
-    except (ValueError, TypeError) as error:
-        raise ClusterError(f"{key} is no PEM text", where=where) from error
+            text = base64.b64decode("".join(str(data).split()), validate=True).decode("ascii")
+        elif found.get(key):
+            text = (folder / str(found[key])).read_text("ascii")
+        else:
+            return ""
+        if "-----BEGIN " not in text:
+            raise ValueError
+        return text
+    except ValueError:
+        # An authority that cannot be read must not become none, which would trust the system's.
+        raise ClusterError(f"{key} is no PEM text", where=where) from None
     except OSError as error:
         raise ClusterError(f"cannot read {key}: {error.strerror}", where=where) from error
 
