@@ -13,7 +13,7 @@ import pytest
 
 from kubectl_steps import create_cluster
 from people import within
-from raw_cluster import Cluster
+from raw_cluster import ROLE, Cluster
 from rolecall.lab.home import LabHome
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -119,6 +119,15 @@ def test_a_deleted_cluster_leaves_nothing(cluster: Cluster, lab: Any) -> None:
     command = ["aws", "eks", "delete-cluster", "--name", "short"]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     within(15, lambda: len(list((lab.home / "clusters").iterdir())) == 1)
+    assert len(processes(lab.home)) == 3
+
+
+def test_a_cluster_that_is_deleted_while_it_is_started_leaves_nothing(cluster: Cluster, lab: Any) -> None:
+    environment = lab.environment()
+    create = f"create-cluster --name brief --role-arn {ROLE} --resources-vpc-config subnetIds=s"
+    for arguments in (create, "delete-cluster --name brief"):
+        subprocess.run(["aws", "eks", *arguments.split()], env=environment, check=True, capture_output=True)
+    within(30, lambda: len(list((lab.home / "clusters").iterdir())) == 1)
     assert len(processes(lab.home)) == 3
 
 

@@ -5,6 +5,7 @@ Sources: EKS user guide, "Grant IAM users and roles access to Kubernetes APIs"; 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,32 @@ def test_a_service_account_needs_nobody(people: People) -> None:
     }, headers=own)  # fmt: skip
     assert status == 201
     assert found["status"]["userInfo"]["username"] == "system:serviceaccount:default:default"
+
+
+def test_a_service_account_assumes_a_role(people: People) -> None:
+    """IAM roles for service accounts: AWS verifies the token with the keys of the cluster's issuer."""
+    issuer = people.eks.describe_cluster(name="c")["cluster"]["identity"]["oidc"]["issuer"]
+    audience = "sts.amazonaws.com"
+    provider = people.iam.create_open_id_connect_provider(Url=issuer, ClientIDList=[audience])
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider["OpenIDConnectProviderArn"]},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            "StringEquals": {
+                f"{issuer.removeprefix('https://')}:sub": "system:serviceaccount:default:default",
+                f"{issuer.removeprefix('https://')}:aud": audience,
+            }
+        },
+    }
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    role = people.iam.create_role(RoleName="Pod", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    path = "/api/v1/namespaces/default/serviceaccounts/default/token"
+    spec = {"audiences": [audience], "expirationSeconds": 600}
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    status, found = people.cluster.send("POST", path, body)
+    assert status == 201, found
+    assumed = people.sts.assume_role_with_web_identity(
+        RoleArn=role, RoleSessionName="pod", WebIdentityToken=found["status"]["token"]
+    )
+    assert assumed["SubjectFromWebIdentityToken"] == "system:serviceaccount:default:default"
