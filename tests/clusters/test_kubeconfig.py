@@ -68,7 +68,7 @@ def test_paths_are_of_the_file_that_names_them(tmp_path: Path) -> None:
     (folder / "t").write_text(" secret\n")
     found = read_context(paths=[path])
     assert (found.endpoint.ca_pem, found.endpoint.tls_server_name, found.endpoint.proxy_url) == (
-        "PEM",
+        "-----BEGIN X",
         "api",
         "http://p:1",
     )
