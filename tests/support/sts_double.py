@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ class StsDouble:
         return [call["Action"] for call in self.calls]
 
     def answer(self, form: dict[str, str], authorization: str) -> tuple[int, bytes]:
+        """Status and body for a form; ``authorization`` is the header of a signed request."""
         with self.lock:
             self.calls.append({**form, "key": authorization.split("Credential=")[-1].split("/")[0]})
             number = len(self.calls)
@@ -57,10 +59,10 @@ class StsDouble:
             return 403, _error("AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code.")
         ends = (datetime.now(UTC) + timedelta(seconds=self.lifetime)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return 200, (
-            "<AssumeRoleResponse><AssumeRoleResult><Credentials>"
+            f"<{form['Action']}Response><{form['Action']}Result><Credentials>"
             f"<AccessKeyId>ASIA{number:016}</AccessKeyId><SecretAccessKey>secret&amp;{number}</SecretAccessKey>"
             f"<SessionToken>{self.session_token}</SessionToken><Expiration>{ends}</Expiration>"
-            "</Credentials></AssumeRoleResult></AssumeRoleResponse>"
+            f"</Credentials></{form['Action']}Result></{form['Action']}Response>"
         ).encode()
 
 
@@ -69,14 +71,15 @@ def _error(code: str, message: str) -> bytes:
 
 
 @contextmanager
-def sts_double() -> Iterator[StsDouble]:
+def sts_double(certificate: str = "") -> Iterator[StsDouble]:
+    """A stand-in on the loopback interface; over TLS where a PEM file with certificate and key is given."""
     double = StsDouble()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = {name: values[0] for name, values in parse_qs(body).items()}
-            status, answer = double.answer(form, self.headers["Authorization"])
+            status, answer = double.answer(form, self.headers["Authorization"] or "")
             self.send_response_only(status)
             self.send_header("Date", formatdate(time.time() + double.skew, usegmt=True))
             self.send_header("Content-Length", str(len(answer)))
@@ -87,7 +90,11 @@ def sts_double() -> Iterator[StsDouble]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    double.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    double.endpoint = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -16,10 +16,15 @@ MAX_ANSWER = 65_536
 
 
 class UnreachableError(RolecallError):
-    """A host did not answer, or not as a host should; ``sent`` tells whether it may have seen the request."""
+    """A host did not answer, or not as a host should.
 
-    def __init__(self, what: str, *, where: str, advice: str = "", sent: bool) -> None:
+    :ivar sent: whether it may have seen the request.
+    :ivar final: whether another attempt would end in the same way.
+    """
+
+    def __init__(self, what: str, *, where: str, advice: str = "", sent: bool, final: bool = False) -> None:
         self.sent = sent
+        self.final = final
         super().__init__(what, where=where, advice=advice)
 
 
@@ -62,6 +67,7 @@ def request(
             where=where,
             advice="behind a proxy that opens TLS, give its certificate authority: AWS_CA_BUNDLE=FILE",
             sent=False,
+            final=True,
         ) from None
     except TimeoutError:
         raise UnreachableError("it did not answer in time", where=where, advice=_NETWORK, sent=sent) from None
@@ -103,7 +109,11 @@ def _connection(
     through = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if through.scheme != "http" or not through.hostname:
         raise UnreachableError(
-            "the proxy is not one that this program can use", where="HTTPS_PROXY", advice="http://HOST:PORT", sent=False
+            "the proxy is not one that this program can use",
+            where="HTTPS_PROXY",
+            advice="http://HOST:PORT",
+            sent=False,
+            final=True,
         )
     connection = http.client.HTTPSConnection(through.hostname, through.port or 8080, timeout=timeout, context=context)
     connection.set_tunnel(host, port or 443, headers=_proxy_authorization(through.username, through.password))
@@ -147,6 +157,7 @@ def _trust(bundle: str) -> ssl.SSLContext:
             where=bundle or "the system's certificates",
             advice="AWS_CA_BUNDLE or ca_bundle is a file of PEM certificates",
             sent=False,
+            final=True,
         ) from None
     return context
 

@@ -93,7 +93,7 @@ class Sts:
                     raise error
             except UnreachableError as error:
                 # What may have arrived is not repeated where it counts: a code is good once.
-                if last or (once and error.sent):
+                if last or error.final or (once and error.sent):
                     raise
             time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 -- to spread attempts, not to be secret
         raise AssertionError("unreachable: the last attempt answers or raises")
