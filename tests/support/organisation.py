@@ -71,7 +71,8 @@ class Cluster:
 class Organisation:
     """``people`` are spread over ``accounts``, as are ``roles`` and ``clusters``.
 
-    A role has ``team`` people of all accounts; every fifth asks for MFA. A cluster maps ``mapped`` roles, by aws-auth
+    A role has a team of people of all accounts; every fifth asks for MFA. People of other accounts may assume it by the
+    policy of their account's group ``people``. A cluster maps ``mapped`` roles, by aws-auth
     or by access entries after its authentication mode, and a node role by aws-auth.
     """
 
@@ -118,16 +119,28 @@ class Organisation:
                 for _ in pool.map(work, items):
                     pass
 
+            each(lambda account: _make_group(clients, account), self.accounts)
             each(lambda person: _make_person(clients, person), self.people)
             each(lambda account: _make_role(clients, Role("node", account, (), False)), self.accounts)
             each(lambda role: _make_role(clients, role), self.roles)
             each(lambda cluster: _make_cluster(clients, cluster), self.clusters)
 
 
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _make_group(clients: AwsClients, account: str) -> None:
+    iam = clients.client(account, "iam")
+    assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::*:role/team-*"}
+    iam.create_group(GroupName="people")
+    iam.put_group_policy(GroupName="people", PolicyName="assume", PolicyDocument=_policy(assume))
+
+
 def _make_person(clients: AwsClients, person: Person) -> None:
-    clients.client(person.account, "iam").create_user(
-        UserName=person.name, Path="/people/", Tags=[{"Key": "owner", "Value": person.name}]
-    )
+    iam = clients.client(person.account, "iam")
+    iam.create_user(UserName=person.name, Path="/people/", Tags=[{"Key": "owner", "Value": person.name}])
+    iam.add_user_to_group(GroupName="people", UserName=person.name)
 
 
 def _make_role(clients: AwsClients, role: Role) -> None:
@@ -137,14 +150,13 @@ def _make_role(clients: AwsClients, role: Role) -> None:
     )
     if role.mfa:
         statement["Condition"] = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
-    trust = {"Version": "2012-10-17", "Statement": [statement]}
     describe = {"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": "*"}
     iam = clients.client(role.account, "iam")
-    iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=json.dumps(trust), Description=f"role {role.name}")
+    iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=_policy(statement), Description=f"role {role.name}")
     iam.put_role_policy(
         RoleName=role.name,
         PolicyName="describe",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [describe]}),
+        PolicyDocument=_policy(describe),
     )
 
 
