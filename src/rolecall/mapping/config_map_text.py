@@ -7,7 +7,7 @@ the byte; what is written is read back, and must be exactly what was meant.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -139,13 +139,28 @@ def _literal_lines(text: str, value: Node, column: int, new: str) -> Edit:
     at = next(number for number, line in enumerate(old_lines) if line.strip())
     indent = raw[at][: len(raw[at].rstrip("\r\n")) - len(old_lines[at].rstrip("\n"))]
     lines: list[str] = []
-    for what, i, j, k, m in SequenceMatcher(None, old_lines, new_lines, autojunk=False).get_opcodes():
-        kept = raw[i:j] if what == "equal" else [indent + line if line != "\n" else line for line in new_lines[k:m]]
-        lines += (line.rstrip("\r\n") + eol for line in kept)
+    for kept, i, j, k, m in _matched(old_lines, new_lines):
+        part = raw[i:j] if kept else [indent + line if line != "\n" else line for line in new_lines[k:m]]
+        lines += (line.rstrip("\r\n") + eol for line in part)
     result = _header(header, new, len(indent) - column) + "".join(lines)
     if not text[body : value.end].endswith("\n"):
         result = result.removesuffix(eol)
     return Edit(value.start, value.end, result)
+
+
+def _matched(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[bool, int, int, int, int]]:
+    """Spans of lines that stayed and of lines that did not: from and to in ``old``, from and to in ``new``.
+
+    What is the same at both ends is set aside first: a large map with one change is compared in linear time.
+    """
+    shorter = min(len(old), len(new))
+    head = next((n for n in range(shorter) if old[n] != new[n]), shorter)
+    tail = next((n for n in range(shorter - head) if old[-1 - n] != new[-1 - n]), shorter - head)
+    yield True, 0, head, 0, head
+    middle = SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False)
+    for what, i, j, k, m in middle.get_opcodes():
+        yield what == "equal", head + i, head + j, head + k, head + m
+    yield True, len(old) - tail, len(old), len(new) - tail, len(new)
 
 
 def _header(header: str, new: str, indentation: int) -> str:
