@@ -7,6 +7,8 @@ Sources: aws-iam-authenticator v0.7 README, "Full Configuration Format" and "Dyn
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -170,7 +172,7 @@ BACKENDS = {
 }
 
 
-def start(place: Place, backend: str) -> None:
+def start(place: Place, backend: str, *more: str) -> None:
     own = {
         "DynamicFile": ("--dynamicfilepath", str(place.dynamic)),
         "EKSConfigMap": ("--kubeconfig", str(place.folder / "kubeconfig")),
@@ -178,7 +180,7 @@ def start(place: Place, backend: str) -> None:
     }
     # Every question goes to STS, so that nothing but the mapping decides.
     common = ("--backend-mode", backend, "--config", str(place.config), "--token-cache-seconds", "0")
-    place.server.start(*common, *own.get(backend, ()))
+    place.server.start(*common, *own.get(backend, ()), *more)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -239,37 +241,74 @@ def test_kubectl(place: Place) -> None:
         place.server.stop()
 
 
-def test_killed_and_started_again_under_load(place: Place) -> None:
-    """No login is lost but those that were under way while nobody answered."""
-    role = place.people.role("Load")
-    login = place.people.assume(role)
-    mounted(place, entry(role))
-    start(place, "MountedFile")
-    logins: list[tuple[float, float, int]] = []
-    over = threading.Event()
+class Load:
+    """Logins by several people at once, each with a token of its own, for as long as the ``with`` block lasts."""
 
-    def log_in_again_and_again() -> None:
-        while not over.is_set():
-            begun = time.monotonic()
-            status = place.whoami(login)[0]
-            logins.append((begun, time.monotonic(), status))
+    def __init__(self, place: Place, login: Login) -> None:
+        self._place, self._login = place, login
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(3)]
+        # When it was begun, when it was answered, and whether it was let in.
+        self.logins: list[tuple[float, float, bool]] = []
 
-    threads = [threading.Thread(target=log_in_again_and_again) for _ in range(3)]
-    try:
-        for thread in threads:
+    def __enter__(self) -> Load:
+        for thread in self._threads:
             thread.start()
         time.sleep(1.0)
-        killed = time.monotonic()
-        place.server.kill()
-        start(place, "MountedFile")
-        ready = time.monotonic()
-        time.sleep(1.5)
-    finally:
-        over.set()
-        for thread in threads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
             thread.join()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            begun = time.monotonic()
+            good = self._place.whoami(self._login)[0] == 201
+            self.logins.append((begun, time.monotonic(), good))
+
+    def check(self, *gaps: tuple[float, float]) -> None:
+        """Lost are at most those that were under way from a kill to the moment that all was well again."""
+        first, last = gaps[0][0], gaps[-1][1]
+        assert sum(1 for _, ended, good in self.logins if good and ended < first) > 10
+        assert sum(1 for begun, _, good in self.logins if good and begun > last) > 10
+        lost = [(begun, ended) for begun, ended, good in self.logins if not good]
+        for begun, ended in lost:
+            assert any(begun <= back and ended >= killed for killed, back in gaps), (gaps, lost)
+
+
+def test_killed_and_started_again_under_load(place: Place) -> None:
+    """The whole server: while nobody listens nobody can be let in, and from the moment that it is ready everybody is."""
+    role = place.people.role("Load")
+    mounted(place, entry(role))
+    start(place, "MountedFile")
+    try:
+        with Load(place, place.people.assume(role)) as load:
+            killed = time.monotonic()
+            place.server.kill()
+            start(place, "MountedFile")
+            back = time.monotonic()
+            time.sleep(1.5)
+    finally:
         place.server.stop()
-    lost = [(begun, ended) for begun, ended, status in logins if status != 201]
-    assert sum(1 for begun, ended, status in logins if ended < killed) > 20
-    assert sum(1 for begun, ended, status in logins if begun > ready) > 20
-    assert all(begun < ready and ended > killed for begun, ended in lost), (killed, ready, lost)
+    load.check((killed, back))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc to find workers in")
+def test_a_killed_worker_loses_at_most_what_it_was_answering(place: Place) -> None:
+    """One of two: the other one goes on, and it is started again."""
+    role = place.people.role("Workers")
+    mounted(place, entry(role))
+    start(place, "MountedFile", "--workers", "2")
+    try:
+        with Load(place, place.people.assume(role)) as load:
+            kills = []
+            for worker in place.server.workers():
+                kills.append(time.monotonic())
+                os.kill(worker, signal.SIGKILL)
+                time.sleep(1.5)
+        load.check(*((moment, moment) for moment in kills))
+        assert len(place.server.workers()) == 2
+    finally:
+        place.server.stop()

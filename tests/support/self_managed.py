@@ -142,6 +142,12 @@ class AuthenticatorProcess:
         """Everything that it has logged."""
         return self.log.read_text()
 
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
