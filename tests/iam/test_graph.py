@@ -264,6 +264,18 @@ def test_a_policy_that_is_not_understood_is_told_and_allows_nothing() -> None:
     ]
 
 
+def test_what_is_not_understood_beside_what_is() -> None:
+    strange = '{"Version":"2012-10-17","Statement":[{"Effect":"Maybe"}]}'
+    target = role("Target", trust({"AWS": A}))
+    found = graph(account(A, replace(ALICE, inline={**ASSUME, "odd": strange}, boundary="arn:b"), target))
+    assert list(found.edges()) == []
+    found = graph(account(A, replace(ALICE, inline={**ASSUME, "odd": strange}), target))
+    assert only_edge(found).source == ALICE.arn
+    limited = account(A, replace(ALICE, inline=ASSUME, boundary="arn:b"), target, managed={"arn:b": strange})
+    assert list(graph(limited).edges()) == []
+    assert graph(limited).problems[0].startswith(f"boundary of {ALICE.arn} is not understood")
+
+
 def test_more_conditions_than_can_be_tried_rather_say_too_much() -> None:
     many = {"StringNotEquals": {f"aws:key-{index}": "x" for index in range(12)}}
     wanted = {f"aws:key-{index}": [f"v{n}" for n in range(8)] for index in range(12)}

@@ -15,7 +15,7 @@ from rolecall.iam.assume_role import AssumeRoleDecision, AssumeRoleRequest, Trus
 from rolecall.iam.documents import PolicyError
 from rolecall.iam.edges import Edge, Outsider, OutsiderKind, RoleTarget
 from rolecall.iam.needs import Need, NeedKind, brought, session_of
-from rolecall.iam.principal_index import index_principals
+from rolecall.iam.principal_index import index_principals, understood_policies
 from rolecall.iam.principals import Principal
 
 __all__ = ["AssumeGraph", "Edge", "Need", "NeedKind", "Outsider", "OutsiderKind", "build_graph"]
@@ -92,7 +92,8 @@ class AssumeGraph:
         source = PrincipalArn.parse(edge.source)
         home = self.accounts[source.account]
         who = home.roles[source.name] if source.kind is PrincipalKind.ROLE else home.users[source.name]
-        return decide_assume_role(request, principal, role, home.policies(who))
+        policies, _ = understood_policies(home, who)
+        return decide_assume_role(request, principal, role, policies)
 
     def _role(self, arn: str) -> tuple[Account, IamRole]:
         found = PrincipalArn.parse(arn)

@@ -6,7 +6,7 @@ and not for each of thousands of users.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -76,35 +76,42 @@ class PrincipalIndex:
             classes.setdefault(caller.policy_class, []).append(caller)
 
     def _class_of(self, account: Account, who: IamUser | IamRole) -> PolicyClass:
-        texts = tuple(account.identity_texts(who))
         boundary = account.managed.get(who.boundary, "") if who.boundary else None
-        key = tuple(text for _, text in texts), boundary
+        key = tuple(text for _, text in account.identity_texts(who)), boundary
         found = self._classes.get(key)
         if found is None:
-            found = self._classes[key] = self._new_class(texts, self._boundary(account, who))
+            policies, problems = understood_policies(account, who, named=False)
+            self.problems += problems
+            found = self._classes[key] = PolicyClass(policies, tuple(_assuming(policies)))
         return found
 
-    def _boundary(self, account: Account, who: IamUser | IamRole) -> PolicyDocument | None:
-        try:
-            return account.boundary(who)
-        except PolicyError as error:
-            self.problems.append(f"boundary of {who.arn} is not understood, so it counts as allowing nothing: {error}")
-            return PolicyDocument(PolicyKind.BOUNDARY, ())
 
-    def _new_class(self, texts: Iterable[tuple[str, str]], boundary: PolicyDocument | None) -> PolicyClass:
-        identity = []
-        for name, text in texts:
-            try:
-                identity.append(document(text, PolicyKind.IDENTITY, ""))
-            except PolicyError as error:
-                self.problems.append(f"{name} is not understood, so it counts as allowing nothing: {error}")
-        assuming = (
-            (statement, policy.has_variables)
-            for policy in identity
-            for statement in policy.statements
-            if statement.allows and action_fits(statement, ASSUME_ROLE)
-        )
-        return PolicyClass(PolicySet(tuple(identity), boundary), tuple(assuming))
+def _assuming(policies: PolicySet) -> Iterator[tuple[Statement, bool]]:
+    for policy in policies.identity:
+        for statement in policy.statements:
+            if statement.allows and action_fits(statement, ASSUME_ROLE):
+                yield statement, policy.has_variables
+
+
+def understood_policies(
+    account: Account, who: IamUser | IamRole, *, named: bool = True
+) -> tuple[PolicySet, tuple[str, ...]]:
+    """As :meth:`rolecall.iam.account.Account.policies`, and what of them is not understood and so allows nothing.
+
+    :param named: whether the documents say whose they are.
+    """
+    identity, problems = [], []
+    for name, text in account.identity_texts(who):
+        try:
+            identity.append(document(text, PolicyKind.IDENTITY, name if named else ""))
+        except PolicyError as error:
+            problems.append(f"{name} is not understood, so it counts as allowing nothing: {error}")
+    try:
+        boundary = account.boundary(who)
+    except PolicyError as error:
+        problems.append(f"boundary of {who.arn} is not understood, so it counts as allowing nothing: {error}")
+        boundary = PolicyDocument(PolicyKind.BOUNDARY, ())
+    return PolicySet(tuple(identity), boundary), tuple(problems)
 
 
 def index_principals(accounts: Mapping[str, Account], now: datetime) -> PrincipalIndex:
