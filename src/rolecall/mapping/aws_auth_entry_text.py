@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from rolecall.mapping.aws_auth import AwsAuthEntry
+from rolecall.mapping.yaml_lists import blank_before
 from rolecall.mapping.yaml_text import (
     Edit,
     Kind,
@@ -94,7 +95,7 @@ def entry_style(text: str, tree: Node | None, arn_key: str) -> EntryStyle:
         quote=pair[1].style if pair and pair[1].style in ("'", '"') else "",
         braces=not last.is_block,
         quote_keys=next((key.style for key, _ in last.pairs if key.style in ("'", '"')), ""),
-        blank_between=tree.is_block and len(tree.children) > 1 and _blank_before(text, tree.children[-2], last),
+        blank_between=tree.is_block and len(tree.children) > 1 and blank_before(text, tree.children[-2], last),
     )
 
 
@@ -108,12 +109,6 @@ def _group_offset(tree: Node) -> int | None:
         if pair and pair[1].kind is Kind.SEQUENCE and pair[1].children:
             return pair[1].column - pair[0].column if pair[1].is_block else None
     return 0
-
-
-def _blank_before(text: str, previous: Node, item: Node) -> bool:
-    return any(
-        not line.strip() for line in text[last_line_end(text, previous) : line_start(text, item.start)].splitlines()
-    )
 
 
 def field_of(entry: Node, name: str, where: str) -> tuple[Node, Node] | None:

@@ -10,7 +10,7 @@ in lower case and the last of several entries for one ARN is the one in force, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from rolecall.mapping.aws_auth_sections import (
     fields,
     read_section,
 )
+from rolecall.mapping.yaml_lists import append_in_brackets, item_span, on_whole_lines
 from rolecall.mapping.yaml_text import (
     Edit,
     Kind,
@@ -107,7 +108,7 @@ def set_entry(data: Mapping[str, str], section: str, arn: str, username: str, gr
         if (entry.username, entry.groups) == (username, groups):
             return dict(data)
         item = read.items[found]
-        result = _on_whole_lines(text, lambda text: edit_entry(text, item, section, entry, username, groups))
+        result = on_whole_lines(text, lambda text: edit_entry(text, item, section, entry, username, groups))
         after = [*before[:found], (entry.arn, username, groups), *before[found + 1 :]]
     return checked(data, section, result, after, touched=found)
 
@@ -204,14 +205,6 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def _on_whole_lines(text: str, change: Callable[[str], str]) -> str:
-    """``change`` made to a text whose last line has a line break; one that was not there is gone afterwards."""
-    if not text or text.endswith("\n"):
-        return change(text)
-    end = line_break(text, len(text))
-    return change(text + end).removesuffix(end)
-
-
 def _append(text: str, tree: Node | None, style: EntryStyle, lines: Sequence[str], flow: str) -> str:
     """``text`` with one more item at the end of its list."""
     if tree is None or (not tree.children and _alone(text, tree)):
@@ -221,24 +214,12 @@ def _append(text: str, tree: Node | None, style: EntryStyle, lines: Sequence[str
             text, end = "", "\n"
         else:
             end = line_break(text, 0)
-        return _on_whole_lines(
+        return on_whole_lines(
             text, lambda text: text + "".join(style.item_line(i, x) + end for i, x in enumerate(lines))
         )
     if tree.is_block:
-        return _on_whole_lines(text, lambda text: _append_lines(text, style, lines))
-    if not tree.children:
-        return splice(text, [Edit(tree.start, tree.end, f"[{flow}]")])
-    last = tree.children[-1]
-    rest = text[last.end : tree.end - 1]
-    if "#" in rest:
-        raise AwsAuthEditError("a comment follows the last entry of a list in brackets", where=f"line {last.line}")
-    start = line_start(text, last.start)
-    indent = text[start : last.start]
-    gap = line_break(text, start) + indent if start > tree.start and not indent.strip() else " "
-    if "," in rest:
-        at = last.end + rest.index(",") + 1
-        return splice(text, [Edit(at, at, f"{gap}{flow},")])
-    return splice(text, [Edit(last.end, last.end, f",{gap}{flow}")])
+        return on_whole_lines(text, lambda text: _append_lines(text, style, lines))
+    return append_in_brackets(text, tree, flow)
 
 
 def _alone(text: str, tree: Node) -> bool:
@@ -258,33 +239,9 @@ def _spans(text: str, tree: Node, items: Sequence[Node]) -> list[tuple[int, int]
     """What to cut so that the items are gone, in order and apart from each other."""
     spans: list[tuple[int, int]] = []
     for item in items:
-        start, end = _item_span(text, tree, item)
+        start, end = item_span(text, tree, item)
         spans.append((max(start, spans[-1][1]) if spans else start, end))
     return spans
-
-
-def _item_span(text: str, tree: Node, item: Node) -> tuple[int, int]:
-    """The characters to cut so that an item is gone: its lines in a block, itself and one comma in brackets."""
-    at = tree.children.index(item)
-    previous = tree.children[at - 1] if at else None
-    following = tree.children[at + 1] if at + 1 < len(tree.children) else None
-    if tree.is_block:
-        dash = dash_before(text, item, tree.column, previous.end if previous else tree.start)
-        start, end = line_start(text, dash), last_line_end(text, item)
-        open_block = previous is not None and text[previous.end - 1] == "\n"
-        if not text[start:end].endswith("\n") and start > 0 and not open_block:
-            # The last line had no line break: the one before it loses its own, and the text still ends without. The
-            # line break of a block scalar is part of its value and stays.
-            start -= 2 if text[start - 2 : start] == "\r\n" else 1
-        return start, end
-    start, end = (item.start, following.start) if following else (previous.end if previous else item.start, item.end)
-    gap = text[start : item.start] + text[item.end : end]
-    if not previous and not following:
-        gap = text[tree.start + 1 : item.start] + text[item.end : tree.end - 1]
-        start, end = tree.start + 1, tree.end - 1
-    if "#" in gap:
-        raise AwsAuthEditError("a comment stands between entries of a list in brackets", where=f"line {item.line}")
-    return start, end
 
 
 def _refuse_shared_anchors(section: str, tree: Node, items: Sequence[Node]) -> None:
@@ -328,7 +285,7 @@ def _put_back(data: dict[str, str], section: str, removed: RemovedEntry) -> dict
                 at = line_end(text, at) if at < limit else at
             return text[:at] + lines + line_break(text, at) + text[at:]
 
-        result = _on_whole_lines(text, insert)
+        result = on_whole_lines(text, insert)
     return checked(data, section, result, expected)
 
 
