@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -220,6 +221,24 @@ class TestTrust:
             + "people: {p: {permissionSet: P, account: main}}\nroles: {admins: {account: main, assumableBy: [p]}}"
         )
         assert plan(text, world([there])).refusals == ()
+
+    def test_across_accounts_both_sides_must_allow(self) -> None:
+        far = user("far", OTHER)
+        text = (
+            ACCOUNTS
+            + f"people: {{far: {{arn: '{far.arn}'}}}}\nroles: {{admins: {{account: main, assumableBy: [far]}}}}"
+        )
+        found = findings(text, world([account(), account([far], ident=OTHER)]))["cannot-assume"]
+        assert not found.refuses
+        assert f"{found}; {found.advice}" == (
+            f"access.yaml:3:9: {far.arn} could not assume role admins: its own policies do not allow sts:AssumeRole on it; "
+            f"allow it sts:AssumeRole on {ROLE}; across accounts both sides must allow"
+        )
+        allowed = json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": ROLE}]}
+        )
+        there = world([account(), account([replace(far, inline={"p": allowed})], ident=OTHER)])
+        assert "cannot-assume" not in findings(text, there)
 
     @pytest.mark.parametrize("conditions", ["", "conditions: {externalId: abc}, "])
     def test_break_glass_without_mfa(self, conditions: str) -> None:

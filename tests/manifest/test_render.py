@@ -48,7 +48,7 @@ def test_the_seed_case_from_the_starter_file() -> None:
         parse(starter(START)), world([account()], [cluster()]), NOW, allowances=[Allowance("system-masters")]
     )
     assert (
-        "\n".join(plan_lines(replace(made, effects={})))
+        "\n".join(plan_lines(made))
         == f"""\
 account {MAIN}
   + role Kubedemy_EKS_KubernetesAdmin
@@ -61,6 +61,13 @@ cluster kubedemy (eu-west-2, account {MAIN})
   + aws-auth arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin
         is admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}}
         in group system:masters
+
+Effect on access
+  + arn:aws:iam::{MAIN}:user/kubedemy gains cluster kubedemy
+      through arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin
+      as admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}} in system:masters
+      with ClusterRole cluster-admin (ClusterRoleBinding cluster-admin to group system:masters)
+      with everything (group system:masters)
 
 Warnings
   ! access.yaml:31:5: arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin would get system:masters on cluster kubedemy, which no RBAC rule limits
@@ -75,7 +82,10 @@ def changed() -> Plan:
     text = starter(replace(START, groups=["devs"])).replace(
         "assumableBy: [kubedemy]", "assumableBy: [kubedemy]\n    conditions: {mfa: true}"
     )
-    there = account([user("kubedemy")], [role("Kubedemy_EKS_KubernetesAdmin", trust(user_arn("old")))])
+    there = account(
+        [user("kubedemy"), user("old")],
+        [role("Kubedemy_EKS_KubernetesAdmin", trust(user_arn("old"), user_arn("kubedemy")))],
+    )
     data = aws_auth(
         [(role_arn("Kubedemy_EKS_KubernetesAdmin"), "was", ["system:masters", "devs"])],
         [(user_arn("kubedemy"), "k", [])],
@@ -89,6 +99,7 @@ def test_what_is_changed_and_removed() -> None:
         f"""\
   ~ role Kubedemy_EKS_KubernetesAdmin
       - may be assumed by arn:aws:iam::{MAIN}:user/old
+      - may be assumed by arn:aws:iam::{MAIN}:user/kubedemy
       + may be assumed by arn:aws:iam::{MAIN}:user/kubedemy with MFA
 """
         in lines
@@ -112,6 +123,46 @@ Refused
     )
     assert "or allow it: --allow lockout-last-admin:kubedemy" in lines
     assert lines.endswith("in 1 account and 1 cluster. 1 refusal: it is not applied.")
+
+
+def test_who_loses_and_who_becomes_somebody_else() -> None:
+    lines = "\n".join(plan_lines(changed()))
+    told = lines[lines.index("Effect on access") : lines.index("Refused")]
+    admin = f"arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin"
+    assert (
+        told
+        == f"""\
+Effect on access
+  - arn:aws:iam::{MAIN}:user/old loses cluster kubedemy
+      through {admin}
+      until now as was in system:masters, devs
+      with ClusterRole cluster-admin (ClusterRoleBinding cluster-admin to group system:masters)
+      with everything (group system:masters)
+  - arn:aws:iam::{MAIN}:user/kubedemy loses cluster kubedemy
+      as themselves, arn:aws:iam::{MAIN}:user/kubedemy
+      until now as k in no group
+      with no permission: no binding and no policy gives any
+  ~ arn:aws:iam::{MAIN}:user/kubedemy is another on cluster kubedemy
+      through {admin} (with MFA)
+      was was in system:masters, devs
+      now admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}} in devs
+      was through {admin}
+      no longer with ClusterRole cluster-admin (ClusterRoleBinding cluster-admin to group system:masters)
+      no longer with everything (group system:masters)
+      now with ClusterRole view (ClusterRoleBinding rolecall:view:devs to group devs)
+  ! arn:aws:iam::{MAIN}:user/old would have no way left into kubedemy
+
+"""
+    )
+
+
+def test_the_same_on_many_clusters_is_told_once() -> None:
+    states = [cluster(f"c-{n}") for n in range(9)]
+    text = starter(replace(START, clusters=[f"c-{n}" for n in range(9)]))
+    lines = [*plan_lines(make_plan(parse(text), world([account()], states), NOW))]
+    assert [line for line in lines if " gains " in line] == [
+        f"  + arn:aws:iam::{MAIN}:user/kubedemy gains 9 clusters: c-0, c-1, c-2, c-3, c-4, c-5 and 3 more"
+    ]
 
 
 def test_nothing_to_change() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
+from rolecall.access.mapped import mappings_of
 from rolecall.access.world import ClusterState, World
 from rolecall.iam.account import IamRole, IamUser
 from rolecall.manifest.links import principal_key
@@ -17,6 +17,7 @@ from rolecall.mapping.access_entries import AccessEntry
 from rolecall.mapping.aws_auth import AwsAuth, AwsAuthEntry, parse_aws_auth
 from rolecall.rbac.rules import Binding
 
+_NO_AWS_AUTH = parse_aws_auth({})
 # The inline policy that lets a role describe its clusters.
 DESCRIBE_POLICY = "rolecall-describe-clusters"
 
@@ -171,10 +172,4 @@ def binding_value(binding: Binding) -> Value:
 
 def aws_auth_of(state: ClusterState) -> AwsAuth:
     """A cluster's aws-auth as the authenticator reads it."""
-    return _parsed(tuple(sorted((state.aws_auth or {}).items())))
-
-
-# Reading one takes milliseconds, and the state before and after a plan, its guards and its effects all ask for it.
-@lru_cache(maxsize=4_096)
-def _parsed(data: tuple[tuple[str, str], ...]) -> AwsAuth:
-    return parse_aws_auth(dict(data))
+    return mappings_of(state).aws_auth or _NO_AWS_AUTH

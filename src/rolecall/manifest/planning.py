@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from rolecall.access.effective import EffectiveAccess
+from rolecall.access.effects import effects
 from rolecall.access.world import World
 from rolecall.errors import RolecallError
 from rolecall.manifest.findings import Allowance
@@ -38,11 +40,12 @@ def make_plan(
         unread = {place: why for place, why in planned.unread.items() if place in places}
         planned = replace(planned, changes=kept, unread=unread)
     planned = _without_unchangeable(planned)
-    case = Case(planned, with_changes(world, planned.changes))
+    now_access = EffectiveAccess(world)
+    then_access = EffectiveAccess(with_changes(world, planned.changes), now_access)
     plan = Plan(
         ordered(planned),
-        examine(case),
-        {},
+        examine(Case(planned, now_access, then_access)),
+        effects(now_access, then_access).to_json(),
         world.read_at,
         world.caller,
         tuple(str(path) for path in loaded.files),

@@ -10,6 +10,7 @@ from rolecall.arn import Arn
 from rolecall.manifest.findings import Finding
 from rolecall.manifest.order import merged
 from rolecall.manifest.plan import Plan
+from rolecall.manifest.render_effects import effect_lines
 from rolecall.manifest.resources import IAM_KINDS, Change, Kind, Value
 from rolecall.manifest.trust import statements
 from rolecall.manifest.yaml_data import shown as _shown
@@ -40,7 +41,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         for change in sorted((c for c in changes if c.resource.place == place), key=lambda one: one.resource):
             yield from _change_lines(change)
         yield ""
-    yield from _effect_lines(plan.effects)
+    told = [*effect_lines(plan.effects)]
+    yield from [*told, ""] if told else []
     yield from _finding_lines(plan.findings)
     yield summary(plan)
 
@@ -195,18 +197,6 @@ _FACTS = {
     Kind.CLUSTER_ROLE_BINDING: _binding_facts,
     Kind.ROLE_BINDING: _binding_facts,
 }
-
-
-def _effect_lines(effects: Mapping[str, Any]) -> Iterator[str]:
-    lines = [*_effects(effects)]
-    if lines:
-        yield "Effect on access"
-        yield from lines
-        yield ""
-
-
-def _effects(effects: Mapping[str, Any]) -> Iterator[str]:
-    yield from ()
 
 
 def _finding_lines(findings: Sequence[Finding]) -> Iterator[str]:

@@ -17,6 +17,7 @@ GUARDS: Mapping[str, Guard] = {
     "wide-trust": trust.wide_trust,
     "raw-trust-policy": trust.raw_trust_policy,
     "trust-through-role": trust.trust_through_role,
+    "cannot-assume": trust.cannot_assume,
     "break-glass-without-mfa": trust.break_glass_without_mfa,
     "break-glass-session": trust.break_glass_session,
     "policy-length": trust.policy_length,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
-from rolecall.access.world import World
-from rolecall.arn import PrincipalArn, PrincipalKind
-from rolecall.errors import InvalidArnError
+from rolecall.access.effective import EffectiveAccess
 from rolecall.manifest.findings import Finding
-from rolecall.manifest.guards.case import Case, ClusterView, cluster_label
+from rolecall.manifest.guards.case import Case, cluster_label, user_on
 from rolecall.manifest.links import principal_key
 from rolecall.manifest.resources import MAPPING_KINDS, Change, Kind
-from rolecall.manifest.trust import statements
 
 NODES = "system:nodes"
 
@@ -21,13 +17,13 @@ def caller_loses_access(case: Case) -> Iterator[Finding]:
     """Whoever runs the plan would no longer get into a cluster, or no longer as its administrator."""
     for arn in case.changed_clusters():
         caller = case.before.callers.get(case.before.clusters[arn].account) or case.before.caller
-        before, after = case.view(arn, after=False), case.view(arn, after=True)
-        if not caller or before.user(caller) is None:
+        before = user_on(case.access, arn, caller) if caller else None
+        if before is None:
             continue
-        name = cluster_label(case, arn)
-        if after.user(caller) is None:
+        after, name = user_on(case.access_after, arn, caller), cluster_label(case, arn)
+        if after is None:
             yield _caller(name, f"you ({caller}) would lose access to cluster {name}")
-        elif before.is_administrator(caller) and not after.is_administrator(caller):
+        elif before.admin and not after.admin:
             yield _caller(name, f"you ({caller}) would no longer be administrator of cluster {name}")
     callers = {principal_key(arn) for arn in (case.before.caller, *case.before.callers.values()) if arn}
     for change in case.changes:
@@ -43,34 +39,23 @@ def _caller(about: str, text: str) -> Finding:
 
 
 def last_administrator(case: Case) -> Iterator[Finding]:
-    """Nobody could administer a cluster any more."""
-    for arn in case.changed_clusters():
-        before = _administrators(case.view(arn, after=False), case.before)
-        if not before or _administrators(case.view(arn, after=True), case.after):
+    """Nobody could administer a cluster any more: no mapping gives it, or nobody can be those who are mapped."""
+    for arn in case.before.clusters:
+        before = _administrators(case.access, arn)
+        if not before or _administrators(case.access_after, arn):
             continue
         name = cluster_label(case, arn)
         text = f"nobody would be administrator of cluster {name} any more; now it is {', '.join(sorted(before)[:5])}"
         yield Finding("lockout-last-admin", (name,), text, "grant a role cluster-admin, or keep one of them")
 
 
-def _administrators(view: ClusterView, world: World) -> set[str]:
-    return {arn for arn in view.mapped() if _reachable(arn, world) and view.is_administrator(arn)}
-
-
-def _reachable(arn: str, world: World) -> bool:
-    """Whether somebody can be that principal: in an account that was read it exists, and its trust lets someone in."""
-    try:
-        principal = PrincipalArn.parse(arn)
-    except InvalidArnError:
-        return False
-    account = world.accounts.get(principal.account)
-    if account is None or principal.kind is PrincipalKind.ROOT:
-        return True
-    if principal.kind is PrincipalKind.USER:
-        return principal.name in account.users
-    # aws-auth has a role without its path.
-    found = account.roles.get(principal.name)
-    return found is not None and any(s.get("Effect") == "Allow" for s in statements(json.loads(found.trust)))
+def _administrators(access: EffectiveAccess, cluster: str) -> set[str]:
+    """The mapped administrators that somebody can be; services assume roles, and administer nothing."""
+    return {
+        principal
+        for principal, user in access.mapped(cluster).items()
+        if user.admin and any(not person.startswith("service ") for person in access.reached_by(principal))
+    }
 
 
 def node_role_loses_access(case: Case) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ def trust_through_role(case: Case) -> Iterator[Finding]:
     roles = {principal_key(who.arn) for who in case.planned.names.roles.values() if who.owned}
     for change, trust in _widened(case):
         before = set(principals_of(change.before["trust"])) if change.before else set()
-        for arn in _role_arns(trust):
+        for arn in (one for one in _principal_arns(trust) if ":role/" in one):
             key = principal_key(arn)
             found = find_principal(case.after.accounts, arn)
             if key in roles or key in before or not isinstance(found, IamRole):
@@ -82,6 +82,24 @@ def trust_through_role(case: Case) -> Iterator[Finding]:
                 text = f"{_some(others)} could assume role {role} through {arn}, which trusts them"
                 advice = f"list {arn} in roles with its own assumableBy, or trust people instead"
                 yield case.finding("trust-through-role", role, text, advice, of=change.resource)
+
+
+def cannot_assume(case: Case) -> Iterator[Finding]:
+    """Somebody a role newly trusts, whose own policies do not allow it.
+
+    Across accounts both sides must allow (IAM user guide, "Cross-account policy evaluation logic").
+    """
+    for change, trust in _widened(case):
+        role, account = change.resource.name, case.after.accounts.get(change.resource.place)
+        if account is None or role not in account.roles:
+            continue
+        before = set(principals_of(change.before["trust"])) if change.before else set()
+        sources = {edge.source for edge in case.access_after.graph.edges_to(account.roles[role].arn)}
+        for arn in _principal_arns(trust):
+            if arn not in sources and principal_key(arn) not in before and find_principal(case.after.accounts, arn):
+                text = f"{arn} could not assume role {role}: its own policies do not allow sts:AssumeRole on it"
+                advice = f"allow it sts:AssumeRole on {account.roles[role].arn}; across accounts both sides must allow"
+                yield case.finding("cannot-assume", role, text, advice, of=change.resource, refuses=False)
 
 
 def break_glass_without_mfa(case: Case) -> Iterator[Finding]:
@@ -164,11 +182,16 @@ def _not_aws(trust: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield from ((kind.lower(), name) for name in ([names] if isinstance(names, str) else names))
 
 
-def _role_arns(trust: Mapping[str, Any]) -> Iterator[str]:
+def _principal_arns(trust: Mapping[str, Any]) -> Iterator[str]:
+    """ARNs of the users and roles that a trust policy lets in, each once."""
+    found: dict[str, None] = {}
     for statement in _allowing(trust)["Statement"]:
         principals = statement.get("Principal")
         names = principals.get("AWS", ()) if isinstance(principals, Mapping) else ()
-        yield from (name for name in ([names] if isinstance(names, str) else names) if ":role/" in name)
+        found |= dict.fromkeys(
+            n for n in ([names] if isinstance(names, str) else names) if ":user/" in n or ":role/" in n
+        )
+    yield from found
 
 
 def _asks_for_mfa(statement: Mapping[str, Any]) -> bool:
