@@ -126,3 +126,43 @@ def test_a_plan_right_after_an_import_is_empty(shell: Any) -> None:
 
 def test_the_schema_is_json(shell: Any) -> None:
     assert json.loads(shell("schema").stdout)["title"] == "access.yaml"
+
+
+def test_the_tour_as_a_file_and_three_commands(shell: Any) -> None:
+    """The procedure, from nothing to ``kubectl auth whoami`` as the person: new, plan, apply."""
+    shell(
+        "new",
+        "--person",
+        "ann",
+        "--role",
+        "ClusterAdmins",
+        "--cluster",
+        "kubedemy",
+        "--cluster-role",
+        "cluster-admin",
+        "-o",
+        "ann.yaml",
+    )
+    assert "Plan: 5 to add, in 1 account and 1 cluster." in shell("plan", "-f", "ann.yaml", code=10).stdout
+    shell("apply", "-f", "ann.yaml", "--yes")
+    assert shell("plan", "-f", "ann.yaml").stdout == "Nothing to change.\n"
+    key = json.loads(shell("iam", "create-access-key", "--user-name", "ann", "--output", "json", program="aws").stdout)[
+        "AccessKey"
+    ]
+    for name, value in (("aws_access_key_id", key["AccessKeyId"]), ("aws_secret_access_key", key["SecretAccessKey"])):
+        shell("configure", "set", name, value, "--profile", "ann", program="aws")
+    role = f"arn:aws:iam::{ACCOUNT}:role/ClusterAdmins"
+    for name, value in (
+        ("role_arn", role),
+        ("source_profile", "ann"),
+        ("region", REGION),
+        ("role_session_name", "ann"),
+    ):
+        shell("configure", "set", name, value, "--profile", "admins", program="aws")
+    shell("eks", "update-kubeconfig", "--name", "kubedemy", "--profile", "admins", "--alias", "as-ann", program="aws")
+    me = json.loads(shell("auth", "whoami", "-o", "json", "--context", "as-ann", program="kubectl").stdout)["status"][
+        "userInfo"
+    ]
+    assert me["username"] == "ClusterAdmins:ann"
+    assert "ClusterAdmins" in me["groups"]
+    assert shell("auth", "can-i", "*", "*", "--context", "as-ann", program="kubectl").stdout.strip() == "yes"
