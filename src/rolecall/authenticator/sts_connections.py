@@ -8,13 +8,13 @@ closed.
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 from collections import deque
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
-from aiohttp import BasicAuth
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 
@@ -156,11 +156,12 @@ class StsConnections:
         async with self._room:
             while True:
                 connection = self._take((scheme, host)) or await self._connect(scheme, host)
+                was_used = connection.used
                 try:
                     answer = await connection.ask(request)
                 except ConnectionError:
                     connection.close()
-                    if connection.used and not connection.received:
+                    if was_used and not connection.received:
                         # Closed by STS while it was idle: that says nothing about STS, and a GET may be sent again.
                         continue
                     raise
@@ -214,8 +215,8 @@ class StsConnections:
         try:
             head = f"CONNECT {name}:{port} HTTP/1.1\r\nHost: {name}:{port}\r\n"
             if self._proxy.username:
-                auth = BasicAuth(unquote(self._proxy.username), unquote(self._proxy.password or ""))
-                head += f"Proxy-Authorization: {auth.encode()}\r\n"
+                user = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
+                head += f"Proxy-Authorization: Basic {base64.b64encode(user.encode()).decode()}\r\n"
             writer.write(f"{head}\r\n".encode())
             answer = await reader.readuntil(b"\r\n\r\n")
             if answer[:8] not in (b"HTTP/1.1", b"HTTP/1.0") or answer[8:12] != b" 200":
