@@ -167,14 +167,20 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert "kubedemy/Admins" in (tmp_path / "real").read_text()
 
 
+# PyYAML writes these three as they are, and its two readers disagree about them.
+PLAIN = st.text(
+    st.characters(exclude_characters="\x85\u2028\u2029", exclude_categories=["Cs"]), min_size=1, max_size=20
+)
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["clusters", "contexts", "users"]),
         st.lists(
             st.fixed_dictionaries(
                 {
-                    "name": st.text(min_size=1, max_size=20),
-                    "x": st.one_of(st.text(), st.booleans(), st.integers(), st.none()),
+                    "name": PLAIN,
+                    "x": st.one_of(PLAIN, st.booleans(), st.integers(), st.none()),
                 }
             ),
             max_size=4,

@@ -22,6 +22,7 @@ from rolecall.local_files.private import write_private
 OWN = "rolecall"
 MAX_FILE = 16 * 1024 * 1024
 LOCK_SECONDS = 5.0
+_SECTIONS = ("clusters", "users", "contexts")
 _NONE: Mapping[str, str] = {}
 
 
@@ -113,7 +114,33 @@ def merged(
         return text, written
     out = io.StringIO()
     yaml.dump(document, out)
-    return out.getvalue(), written
+    new = out.getvalue()
+    if _foreign(new) != _foreign(text):
+        # Line breaks that only some readers of YAML know do not survive being written again.
+        raise KubeconfigError(
+            "cannot be written without changing what is not ours",
+            where=where,
+            advice="name another file with --kubeconfig, and both in KUBECONFIG",
+        )
+    return new, written
+
+
+def _foreign(text: str) -> dict[str, Any]:
+    """What a text holds that was not written here, as another reader of YAML sees it."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        found = (yaml.load(text, Loader=loader) if text.strip() else None) or {}  # noqa: S506 -- a safe loader
+    except yaml.YAMLError:
+        raise KubeconfigError("is YAML to one reader and none to another", advice="mend it first") from None
+    own = _own_contexts(found)
+    kept = {key: value for key, value in found.items() if value and key not in (*_SECTIONS, "current-context")}
+    for section in _SECTIONS:
+        named = own if section == "contexts" else ()
+        items = [one for one in found.get(section) or () if not str(one.get("name")).startswith(f"{OWN}:")]
+        kept[section] = [one for one in items if one.get("name") not in named]
+    return {key: value for key, value in kept.items() if key not in ("apiVersion", "kind")}
 
 
 def _names(document: Mapping[str, Any], contexts: Iterable[Context]) -> dict[str, str]:
@@ -233,11 +260,11 @@ def _parse(text: str, where: str) -> tuple[Any, MutableMapping[str, Any]]:
         ) from None
     if document is None:
         document = yaml.load("apiVersion: v1\nkind: Config\npreferences: {}\nclusters: []\nusers: []\ncontexts: []\n")
-        for section in ("clusters", "users", "contexts"):
+        for section in _SECTIONS:
             document[section] = []
     if not isinstance(document, MutableMapping) or document.get("kind", "Config") != "Config":
         raise KubeconfigError("is no kubeconfig", where=where, advice="name another file with --kubeconfig")
-    for section in ("clusters", "users", "contexts"):
+    for section in _SECTIONS:
         if not isinstance(document.get(section) or [], list):
             raise KubeconfigError(f"{section} is not a list", where=where, advice="mend it first; it was not changed")
     return yaml, document

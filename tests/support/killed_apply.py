@@ -1,0 +1,131 @@
+"""An apply that is killed with -9 at random moments, then resumed or undone, again and again, against a lab.
+
+Afterwards accounts and clusters must be as the plan found them or as it wanted them, and nothing in between.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ACCOUNT, REGION = "231144931069", "eu-west-2"
+CLUSTERS = {"one": "CONFIG_MAP", "two": "CONFIG_MAP", "three": "API", "four": "API_AND_CONFIG_MAP"}
+
+_HEAD = f"""\
+accounts:
+  main: {{id: "{ACCOUNT}"}}
+clusters:
+""" + "".join(f"  {name}: {{account: main, region: {REGION}}}\n" for name in CLUSTERS)
+
+BEFORE = (
+    _HEAD
+    + """\
+people:
+  ann: {user: ann, account: main}
+  bob: {user: bob, account: main}
+  cid: {user: cid, account: main}
+roles:
+  Admins: {account: main, assumableBy: [ann, bob]}
+  Readers: {account: main, assumableBy: [bob, cid]}
+  Old: {account: main, assumableBy: [cid]}
+grants:
+  - {role: Admins, clusters: "*", username: "admin:{{SessionName}}", groups: [admins], bindings: [{clusterRole: admin}]}
+  - {role: Readers, clusters: [one, three], username: "r:{{SessionName}}", groups: [readers], bindings: [{clusterRole: view}]}
+  - {role: Old, clusters: "*", username: "o:{{SessionName}}", groups: [olds], bindings: [{clusterRole: edit}]}
+"""
+)
+
+AFTER = (
+    _HEAD
+    + """\
+people:
+  ann: {user: ann, account: main}
+  bob: {user: bob, account: main, tags: {team: x}}
+  cid: {user: cid, account: main}
+  dan: {user: dan, account: main}
+roles:
+  Admins: {account: main, assumableBy: [bob, dan], conditions: {mfa: true}, description: admins}
+  Readers: {account: main, assumableBy: [ann, cid, dan]}
+  Old: {account: main, assumableBy: [], state: absent}
+  New: {account: main, assumableBy: [dan]}
+grants:
+  - {role: Admins, clusters: "*", username: "root:{{SessionName}}", groups: [roots], bindings: [{clusterRole: cluster-admin}]}
+  - {role: Readers, clusters: [two, three], username: "r:{{SessionName}}", groups: [readers, more], bindings: [{clusterRole: view}]}
+  - {role: New, clusters: "*", username: "n:{{SessionName}}", groups: [news], bindings: [{clusterRole: edit, namespace: default}]}
+"""
+)
+
+
+@dataclass
+class Attempt:
+    """One killed apply: how many lines its journal had, and what was done then."""
+
+    lines: int
+    then: str
+
+
+class KilledApply:
+    """A lab, the two states, and the plan from the first to the second."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, seed: int) -> None:
+        self.environment, self.folder = dict(environment), folder
+        self.runs = Path(environment["HOME"]) / ".local" / "state" / "rolecall" / "runs"
+        self.environment["XDG_STATE_HOME"] = str(self.runs.parent.parent)
+        self.random = random.Random(seed)
+        for name, mode in CLUSTERS.items():
+            self._aws("create-cluster", "--name", name, "--role-arn", f"arn:aws:iam::{ACCOUNT}:role/eks",
+                      "--resources-vpc-config", "subnetIds=s", "--access-config", f"authenticationMode={mode}")  # fmt: skip
+        for name in CLUSTERS:
+            self._aws("wait", "cluster-active", "--name", name)
+        (folder / "before.yaml").write_text(BEFORE)
+        (folder / "after.yaml").write_text(AFTER)
+        self.rolecall("apply", "-f", "before.yaml", "--yes")
+        self.rolecall("plan", "-f", "after.yaml", "--out", "plan.json", code=10)
+        self.longest = 4.0
+
+    def attempt(self) -> Attempt:
+        """Apply, kill, and resume or undo; afterwards everything is checked and as before."""
+        known = set(self.runs.glob("*.jsonl"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rolecall", "apply", "plan.json", "--yes"],
+            env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        while not (new := set(self.runs.glob("*.jsonl")) - known) and process.poll() is None:
+            time.sleep(0.002)
+        begun = time.monotonic()
+        time.sleep(self.random.uniform(0, self.longest))
+        finished = process.poll() is not None
+        if not finished:
+            os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        if finished:
+            self.longest = min(self.longest, time.monotonic() - begun)
+        (journal,) = new
+        lines = journal.read_bytes().count(b"\n")
+        then = self.random.choice(["resume", "undo"])
+        if then == "resume":
+            self.rolecall("resume", journal.stem)
+            self.rolecall("plan", "-f", "after.yaml", code=0)
+            self.rolecall("undo", journal.stem, "--yes")
+        else:
+            self.rolecall("undo", journal.stem, "--yes")
+        self.rolecall("plan", "-f", "before.yaml", code=0)
+        return Attempt(lines, "finished" if finished else then)
+
+    def rolecall(self, *arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "rolecall", *arguments],
+            env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def _aws(self, *arguments: str) -> None:
+        subprocess.run(["aws", "eks", *arguments], env=self.environment, check=True, capture_output=True, timeout=60)
