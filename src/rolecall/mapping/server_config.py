@@ -24,6 +24,8 @@ from rolecall.mapping.entry_table import EntryTable, MatchOptions, build_table
 
 KEEP, EMPTY, PARTIAL = "keep", "empty", "partial"
 _CLUSTER_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
+_ENDPOINT = re.compile(r"(https?)://([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:]{2,45}\])(:[0-9]{1,5})?", re.ASCII)
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class ConfigError(RolecallError):
@@ -249,6 +251,7 @@ def check_settings(settings: ServerSettings) -> None:
         raise ConfigError("a certificate and its key are needed together", advice="give both files, or neither")
     if settings.access_entries_file and settings.access_entries_cluster:
         raise ConfigError("access entries come from a file or from EKS, not from both")
+    _check_endpoint(settings.sts_endpoint)
     if not 1 <= settings.workers <= 64:
         raise ConfigError("the number of workers is not from 1 to 64")
     if settings.ec2_role_arn:
@@ -256,3 +259,14 @@ def check_settings(settings: ServerSettings) -> None:
             Arn.parse(settings.ec2_role_arn)
         except InvalidArnError as error:
             raise ConfigError(f"ec2DescribeInstancesRoleARN: {error.what}") from None
+
+
+def _check_endpoint(endpoint: str) -> None:
+    if not endpoint:
+        return
+    found = _ENDPOINT.fullmatch(endpoint)
+    if not found or (found[1] == "http" and found[2] not in _LOOPBACK):
+        raise ConfigError(
+            f"{endpoint[:100]!r} is not an endpoint that can stand for STS",
+            advice="give https://HOST:PORT, or http://127.0.0.1:PORT of a lab, without a path",
+        )
