@@ -56,6 +56,7 @@ def new(
     rolecall new --person ann --role Viewers --cluster prod --group viewers --cluster-role view
     rolecall new
     """
+    from rolecall.manifest.load import parse
     from rolecall.manifest.starter import Start, starter
 
     if not (person or role or cluster):
@@ -73,7 +74,9 @@ def new(
     start = Start(
         person, role, cluster, account, region, group or (), cluster_role, username, _backend(mapping), profile
     )
-    _write(starter(start), out, next_step="rolecall plan")
+    text = starter(start)
+    parse(text, str(out))
+    _write(text, out, next_step="rolecall plan")
 
 
 def _backend(text: str) -> MappingBackend | None:
@@ -109,6 +112,7 @@ def import_existing(
     rolecall import --account prod=prod-admin --account dev=arn:aws:iam::444455556666:role/Admin --region eu-west-2
     """
     from rolecall.manifest.import_world import import_world
+    from rolecall.manifest.render import shown
 
     accesses = _accesses(account or [])
     reading = _read([access for _, access in accesses], region or [])
@@ -119,7 +123,7 @@ def import_existing(
     named = {name: _account(access) for name, access in accesses}
     imported = import_world(reading.world, named)
     for note in imported.notes:
-        sys.stderr.write(f"left alone: {note}\n")
+        sys.stderr.write(f"left alone: {shown(note)}\n")
     _write(imported.text, out, next_step="rolecall plan, which has nothing to change")
 
 
