@@ -88,6 +88,18 @@ def actual(world: World, scope: Scope) -> dict[ResourceId, Value]:
     return found
 
 
+def linking(world: World) -> dict[ResourceId, Value]:
+    """Every role and every mapping of ``world``: through them a change may reach what it does not name."""
+    found: dict[ResourceId, Value] = {
+        ResourceId(Kind.IAM_ROLE, account.id, role.name): role_value(role)
+        for account in world.accounts.values()
+        for role in account.roles.values()
+    }
+    for state in world.clusters.values():
+        found |= mappings(state, Scope(), everybody=True)
+    return found
+
+
 def user_value(user: IamUser) -> Value:
     return {"path": user.path, "tags": dict(user.tags)}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rolecall.access.world import ClusterState, World
 from rolecall.errors import RolecallError
-from rolecall.manifest.actual import actual, aws_auth_of, scope_of
+from rolecall.manifest.actual import actual, aws_auth_of, linking, scope_of
 from rolecall.manifest.desired import Desired, desired
 from rolecall.manifest.findings import Allowance, Finding, allowed
 from rolecall.manifest.load import Loaded
@@ -110,8 +110,8 @@ def compare(loaded: Loaded, world: World, now: datetime) -> Planned:
 
 
 def ordered(planned: Planned) -> tuple[Change, ...]:
-    """The changes in a safe order, each with what it needs."""
-    return order(planned.changes, planned.have)
+    """The changes in a safe order, each with what it needs; roles and mappings that the file does not name link too."""
+    return order(planned.changes, {**linking(planned.world), **planned.have})
 
 
 def _unread(names: Names, want: Desired) -> Iterable[tuple[str, str]]:
