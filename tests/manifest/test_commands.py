@@ -181,3 +181,54 @@ def test_the_tour_as_a_file_and_three_commands(shell: Any) -> None:
     assert me["username"] == "ClusterAdmins:ann"
     assert "ClusterAdmins" in me["groups"]
     assert shell("auth", "can-i", "*", "*", "--context", "as-ann", program="kubectl").stdout.strip() == "yes"
+
+
+RICH = f"""\
+accounts: {{main: {{id: "{ACCOUNT}"}}}}
+people:
+  ann: {{user: ann, account: main, path: /team/, tags: {{owner: platform}}}}
+  bob: {{user: bob, account: main}}
+groups: {{team: [ann, bob]}}
+roles:
+  Admins:
+    account: main
+    path: /platform/
+    description: "those who may"
+    maxSessionDuration: 7200
+    tags: {{owner: platform}}
+    assumableBy: [ann, {{person: bob, until: 2130-01-01}}]
+    conditions: {{mfa: true, mfaMaxAge: 3600, sessionName: username, sourceIdentity: username, externalId: "x:1", sourceIp: [203.0.113.0/24, 198.51.100.7/32]}}
+    policies:
+      read: {{Version: 2012-10-17, Statement: [{{Effect: Allow, Action: ["s3:GetObject", "s3:ListBucket"], Resource: "*", Condition: {{Bool: {{"aws:SecureTransport": true}}}}}}]}}
+  Viewers: {{account: main, assumableBy: [team]}}
+  nodes: {{account: main, trustPolicy: {{Version: 2012-10-17, Statement: [{{Effect: Allow, Principal: {{Service: ec2.amazonaws.com}}, Action: "sts:AssumeRole"}}]}}}}
+clusters:
+  both: {{account: main, region: eu-west-2}}
+grants:
+  - role: Admins
+    clusters: both
+    username: "admin:{{{{SessionName}}}}"
+    groups: [admins, ops]
+    accessPolicies: [{{policy: AmazonEKSViewPolicy, namespaces: [dev-*, a]}}, {{policy: AmazonEKSClusterAdminPolicy}}]
+    bindings: [{{clusterRole: view}}, {{role: writer, namespace: default}}]
+  - {{role: Viewers, clusters: both, groups: [viewers], bindings: [{{clusterRole: view}}], mapping: aws-auth}}
+  - {{person: bob, clusters: both, username: "bob:x", groups: [viewers]}}
+  - {{role: nodes, clusters: both, nodeRole: true}}
+"""  # fmt: skip
+
+
+def test_everything_that_a_file_can_say_is_applied_once_and_imported_again(shell: Any) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/eks"
+    shell(
+        "eks", "create-cluster", "--name", "both", "--role-arn", role, "--resources-vpc-config", "subnetIds=subnet-1",
+        "--access-config", "authenticationMode=API_AND_CONFIG_MAP", program="aws",
+    )  # fmt: skip
+    shell("eks", "wait", "cluster-active", "--name", "both", program="aws")
+    (folder_of(shell) / "rich.yaml").write_text(RICH)
+    allow = ("--allow", "raw-trust-policy:nodes")
+    planned = shell("plan", "-f", "rich.yaml", *allow, code=10)
+    assert "of type EC2_LINUX" in planned.stdout
+    shell("apply", "-f", "rich.yaml", "--yes", *allow)
+    assert shell("plan", "-f", "rich.yaml").stdout == "Nothing to change.\n"
+    shell("import", "-o", "again.yaml")
+    assert shell("plan", "-f", "again.yaml").stdout == "Nothing to change.\n"
