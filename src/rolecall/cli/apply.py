@@ -189,11 +189,12 @@ def _make(journal: Any) -> Report:
 def finish(report: Report, run: Run, output: Format, made: Plan | None = None) -> None:
     """Say how a run ended, and end the command with 1 where something was not done."""
     if output is Format.table:
-        for line in _report_lines(report, run):
+        for line in (*_report_lines(report, run), *_record_lines(report, made)):
             sys.stdout.write(line + "\n")
     else:
         steps = [{**_step(one.change, one.state), "why": one.why} for one in report.outcomes]
-        print_data({"run": run.name, "complete": report.complete, "steps": steps}, output)
+        found = [dict(record) for record in _records(report, made)]
+        print_data({"run": run.name, "complete": report.complete, "steps": steps, "records": found}, output)
     if not report.complete:
         raise typer.Exit(FAILED)
 
@@ -211,6 +212,20 @@ def _report_lines(report: Report, run: Run) -> Iterable[str]:
     yield f"{'Done' if report.complete else 'Not all done'}: {done} of {len(report.outcomes)} steps. Run {run.name}."
     if not report.complete:
         yield f"Once the cause is mended: rolecall resume {run.name}; or take it back: rolecall undo {run.name}"
+
+
+def _records(report: Report, made: Plan | None) -> list[tuple[tuple[str, str], ...]]:
+    from rolecall.manifest.record import records
+
+    return list(records(made.effects)) if made is not None and report.complete else []
+
+
+def _record_lines(report: Report, made: Plan | None) -> Iterable[str]:
+    from rolecall.manifest.render import shown
+
+    for record in _records(report, made):
+        yield ""
+        yield from (f"  {name:<25}{shown(value)}" for name, value in record)
 
 
 def confirm(question: str, yes: bool) -> None:
