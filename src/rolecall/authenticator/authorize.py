@@ -81,8 +81,9 @@ def _principal(spec: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _attributes(spec: Mapping[str, Any]) -> Attributes | None:
-    groups = spec.get("groups", spec.get("group")) or ()
-    name = spec.get("user") or ""
+    # v1beta1 calls the groups `group`.
+    groups, name = spec.get("groups", spec.get("group")), spec.get("user")
+    groups, name = () if groups is None else groups, "" if name is None else name
     if not isinstance(name, str) or not isinstance(groups, (list, tuple)) or len(groups) > MAX_GROUPS:
         return None
     user = KubernetesUser(name, groups=tuple(group for group in groups if isinstance(group, str)))

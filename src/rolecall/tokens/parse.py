@@ -89,7 +89,7 @@ def parse_token(text: str, cluster: str, *, now: datetime, hosts: StsHosts) -> P
     """The call that a token stands for; :class:`TokenError` where any check fails."""
     url = _decode(text)
     parts = urlsplit(url)
-    if parts.fragment or parts.username is not None or parts.password is not None:
+    if "#" in url or parts.username is not None or parts.password is not None:
         raise TokenError("url", "the token's URL has a user, a password or a fragment")
     if not hosts.allows(parts.netloc, parts.scheme):
         if parts.scheme != "https" and parts.netloc not in hosts.own:

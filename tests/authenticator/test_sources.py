@@ -1,0 +1,250 @@
+"""Mappings that change while the server runs: files, the order of backends, certificates, access entries.
+Sources: facts/pains.md 1 (lockout by one bad edit); aws-iam-authenticator v0.7 pkg/fileutil and pkg/mapper."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rolecall.authenticator.certificates import make_certificate
+from rolecall.authenticator.decision_log import AuditLog
+from rolecall.authenticator.private_dns import PrivateDnsNames
+from rolecall.authenticator.webhook import PrivateDnsError
+from rolecall.model import KubernetesUser
+from sts_stand_in import DEV, OPS, StsStandIn
+from webhook_worker import worker
+
+# "a mapping change is in force within two seconds"
+IN_FORCE = 2.0
+
+
+@pytest.fixture
+async def sts() -> AsyncIterator[StsStandIn]:
+    async with StsStandIn() as stand_in:
+        yield stand_in
+
+
+def config(username: str, role: str = "Dev") -> str:
+    return (
+        "clusterID: prod\nserver:\n  mapRoles:\n"
+        f"  - roleARN: arn:aws:iam::111122223333:role/{role}\n    username: {username}\n"
+    )
+
+
+async def test_a_mounted_file_that_changes_breaks_and_goes(tmp_path: Path, sts: StsStandIn) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(config("one"))
+    async with worker(tmp_path, sts.endpoint, path) as server:
+        assert await server.who(DEV) == "one"
+        path.write_text(config("two"))
+        assert await server.until(DEV, "two") < IN_FORCE
+        # As a kubelet changes a mounted ConfigMap: by a link to another folder.
+        (tmp_path / "new").write_text(config("three"))
+        os.replace(tmp_path / "new", path)
+        assert await server.until(DEV, "three") < IN_FORCE
+        path.write_text(config("four").replace("    username: four", "    groups: {a: b}"))
+        await asyncio.sleep(1.2)
+        assert await server.who(DEV) == "three"
+        log = server.log.getvalue()
+        assert 'line="mapRoles line 5"' in log
+        assert "the last good mapping stays in force" in log
+        _, metrics = await server.get("/metrics")
+        assert 'mapping_broken{backend="MountedFile"} 1.0' in metrics
+        path.unlink()
+        await asyncio.sleep(1.2)
+        assert await server.who(DEV) == "three"
+        path.write_text(config("five"))
+        assert await server.until(DEV, "five") < IN_FORCE
+        _, metrics = await server.get("/metrics")
+        assert 'mapping_broken{backend="MountedFile"} 0.0' in metrics
+        # A removal is in force at once, also for a token that was verified a moment ago.
+        path.write_text(config("six", "Other"))
+        assert await server.until(DEV, "") < IN_FORCE
+
+
+async def test_what_is_gone_may_be_emptied(tmp_path: Path, sts: StsStandIn) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(config("one"))
+    async with worker(tmp_path, sts.endpoint, path, missing_map="empty") as server:
+        assert await server.who(DEV) == "one"
+        path.unlink()
+        assert await server.until(DEV, "") < IN_FORCE
+
+
+async def test_the_dynamic_file_and_the_order_of_backends(tmp_path: Path, sts: StsStandIn) -> None:
+    mounted, dynamic, order = tmp_path / "config.yaml", tmp_path / "dynamic.json", tmp_path / "order.json"
+    mounted.write_text(config("mounted"))
+    options: dict[str, Any] = {
+        "backend_modes": ("DynamicFile", "MountedFile"),
+        "dynamic_file": str(dynamic),
+        "user_id_strict": True,
+        "dynamic_backend_mode_file": str(order),
+    }
+    async with worker(tmp_path, sts.endpoint, mounted, **options) as server:
+        # It is not there yet: the next backend is asked.
+        assert await server.who(DEV) == "mounted"
+        entry = {"username": "dynamic", "userid": "AROADEV", "groups": ["g"]}
+        dynamic.write_text(json.dumps({"mapRoles": [entry]}))
+        assert await server.until(DEV, "dynamic") < IN_FORCE
+        dynamic.write_text(json.dumps({"mapRoles": [{"username": "x"}]}))
+        await asyncio.sleep(1.0)
+        assert await server.who(DEV) == "dynamic"
+        order.write_text('{"BackendMode": "MountedFile DynamicFile"}')
+        assert await server.until(DEV, "mounted") < IN_FORCE
+        order.write_text('{"BackendMode": "MountedFile CRD"}')
+        await asyncio.sleep(1.0)
+        assert await server.who(DEV) == "mounted"
+        order.unlink()
+        assert await server.until(DEV, "dynamic") < IN_FORCE
+        dynamic.write_text(json.dumps({"LastUpdatedDateTime": "1", "mapRoles": []}))
+        assert await server.until(DEV, "mounted") < IN_FORCE
+        _, metrics = await server.get("/metrics")
+        assert 'dynamic_e2e_latency_seconds_count{type="dynamic_file"} 1.0' in metrics
+        assert "dynamicfile_failures_total 1.0" in metrics
+
+
+async def test_access_entries_win_and_their_policies_authorise(tmp_path: Path, sts: StsStandIn) -> None:
+    mounted, entries = tmp_path / "config.yaml", tmp_path / "entries.yaml"
+    mounted.write_text(config("mounted"))
+    entries.write_text(
+        "accessEntries:\n- principalArn: arn:aws:iam::111122223333:role/team/Dev\n  principalId: AROADEV\n"
+        "  username: entry:{{SessionName}}\n  accessPolicies:\n"
+        "  - policyArn: arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy\n"
+        '    accessScope: {type: namespace, namespaces: ["dev-*"]}\n'
+    )
+    options: dict[str, Any] = {
+        "backend_modes": ("AccessEntries", "MountedFile"),
+        "access_entries_file": str(entries),
+        "audit_log": str(tmp_path / "audit"),
+    }
+    async with worker(tmp_path, sts.endpoint, mounted, **options) as server:
+        _, answer = await server.review(server.token(DEV))
+        user = answer["status"]["user"]
+        assert user["username"] == "entry:ann-example.com"
+
+        async def may(verb: str, namespace: str, version: str = "v1", **change: Any) -> dict[str, Any]:
+            review = {
+                "apiVersion": f"authorization.k8s.io/{version}",
+                "kind": "SubjectAccessReview",
+                "spec": {
+                    "user": user["username"],
+                    "uid": user["uid"],
+                    "groups": user.get("groups", []),
+                    "extra": user["extra"],
+                    "resourceAttributes": {"verb": verb, "namespace": namespace, "resource": "pods", "version": "v1"},
+                    **change,
+                },
+            }
+            status, text = await server.post("/authorize", review)
+            assert status == 200
+            found = json.loads(text)
+            assert found["apiVersion"] == review["apiVersion"]
+            assert not found["status"].get("denied")
+            return dict(found["status"])
+
+        for version in ("v1", "v1beta1"):
+            allowed = await may("list", "dev-1", version)
+            assert allowed["allowed"] is True
+            assert 'to User "AROADEV"' in allowed["reason"]
+        assert not (await may("list", "prod"))["allowed"]
+        assert not (await may("delete", "dev-1"))["allowed"]
+        assert not (
+            await may("list", "dev-1", resourceAttributes=None, nonResourceAttributes={"verb": "get", "path": "/x"})
+        )["allowed"]
+        # Whoever may impersonate a user, or set one of the two, is not the principal.
+        assert not (await may("list", "dev-1", extra={}))["allowed"]
+        assert not (await may("list", "dev-1", uid="x"))["allowed"]
+        assert not (await may("list", "dev-1", uid="aws-iam-authenticator:1:AROAOTHER"))["allowed"]
+        extra = {**user["extra"], "sigs.k8s.io/aws-iam-authenticator/principalId": ["AROADEV", "AROAX"]}
+        assert not (await may("list", "dev-1", extra=extra))["allowed"]
+        for nonsense in ({"extra": []}, {"groups": 5}, {"user": {}}, {"resourceAttributes": []}):
+            assert not (await may("list", "dev-1", **nonsense))["allowed"]
+        kinds = [json.loads(line)["kind"] for line in (tmp_path / "audit").read_text().splitlines()]
+        assert kinds == ["authentication", "authorization", "authorization"]
+        entries.write_text("accessEntries: []\n")
+        assert await server.until(DEV, "mounted") < IN_FORCE
+        assert not (await may("list", "dev-1"))["allowed"]
+
+
+async def test_a_new_certificate_is_served_without_a_restart(tmp_path: Path, sts: StsStandIn) -> None:
+    async with worker(tmp_path, sts.endpoint) as server:
+        state = tmp_path / "state"
+        assert (state / "key.pem").stat().st_mode & 0o777 == 0o600
+        port = int(server.url.rpartition(":")[2])
+
+        def served() -> str:
+            return ssl.get_server_certificate(("localhost", port))
+
+        old = await asyncio.to_thread(served)
+        assert old == (state / "cert.pem").read_text()
+        # A pair that does not fit is not used.
+        good, key = make_certificate("localhost", "127.0.0.1", datetime.now(UTC))
+        (state / "cert.pem").write_text(good)
+        await asyncio.sleep(1.6)
+        assert await asyncio.to_thread(served) == old
+        (state / "key.pem").write_text(key)
+        for _ in range(40):
+            if await asyncio.to_thread(served) == good:
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise AssertionError(server.log.getvalue())
+
+
+async def test_the_audit_log_is_opened_anew_after_logrotate(tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    audit = AuditLog(str(path))
+    audit.write("{1}")
+    path.rename(tmp_path / "audit.1")
+    audit.reopen()
+    audit.write("{2}")
+    assert (path.read_text(), (tmp_path / "audit.1").read_text()) == ("{2}\n", "{1}\n")
+
+
+class Log:
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+async def test_names_of_instances_are_asked_in_batches_once() -> None:
+    asked: list[list[str]] = []
+
+    def describe(instances: Any) -> dict[str, str]:
+        asked.append(list(instances))
+        return {one: f"{one}.internal" for one in instances if not one.endswith("f")}
+
+    names = PrivateDnsNames(describe, rate=1000, burst=5, log=Log(), counted=lambda: None)  # type: ignore[arg-type]
+    wanted = [f"i-{number:017x}" for number in range(0x20, 0x2F)]
+    found = await asyncio.gather(*(names(one) for one in wanted * 3))
+    assert found == [f"{one}.internal" for one in wanted * 3]
+    assert asked == [wanted]
+    assert await names(wanted[0])
+    for _ in range(3):
+        with pytest.raises(PrivateDnsError, match="knows no instance"):
+            await names("i-0000000000000000f")
+    assert len(asked) == 2
+
+
+async def test_ec2_in_trouble_is_not_remembered() -> None:
+    fail = True
+
+    def describe(instances: Any) -> dict[str, str]:
+        if fail:
+            raise OSError("no network")
+        return dict.fromkeys(instances, "name")
+
+    names = PrivateDnsNames(describe, rate=1000, burst=1, log=Log(), counted=lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(PrivateDnsError, match="could not be asked"):
+        await names("i-1")
+    fail = False
+    assert await names("i-1") == "name"
+    assert KubernetesUser("x").extra == {}
+    assert OPS != DEV
