@@ -180,7 +180,7 @@ class Writer:
         self.draw, self.comments = draw, 0
 
     def comment(self) -> str:
-        if not self.draw(st.integers(0, 3)) == 0:
+        if self.draw(st.integers(0, 3)) != 0:
             return ""
         self.comments += 1
         return f" # c{self.comments}]}}"
