@@ -7,14 +7,14 @@ AssociateAccessPolicy; EKS user guide, "Create access entries".
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from rolecall.aws.errors import ABSENT
-from rolecall.aws.iam_resources import pauses
+from rolecall.aws.eventual import code, offer, settles
 from rolecall.aws.read_clusters import read_entry
 from rolecall.mapping.access_entries import AccessEntry, EntryType
 
@@ -56,31 +56,15 @@ def _create(eks: Any, who: Mapping[str, str], after: Value) -> None:
     if after["type"] == EntryType.STANDARD:
         # For nodes EKS gives username and groups itself and refuses to be told.
         arguments |= {"username": after["username"], "kubernetesGroups": list(after["groups"])}
-    _offer(lambda: eks.create_access_entry(**arguments))
+    offer(partial(eks.create_access_entry, **arguments), "InvalidParameterException", "invalid principal")
 
 
 def _delete(eks: Any, who: Mapping[str, str]) -> None:
     try:
         eks.delete_access_entry(**who)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") not in ABSENT:
+        if code(error) not in ABSENT:
             raise
-
-
-def _offer(call: Callable[[], Any]) -> None:
-    """Ask again while the principal is so new that EKS does not know it yet (IAM is eventually consistent)."""
-    for pause in pauses():
-        try:
-            call()
-            return
-        except ClientError as error:
-            found = error.response.get("Error", {})
-            unknown = found.get("Code") == "InvalidParameterException" and "invalid principal" in str(
-                found.get("Message")
-            )
-            if not unknown or pause is None:
-                raise
-            time.sleep(pause)
 
 
 def wait_for_entry(eks: Any, cluster: str, principal_arn: str, settled: Callable[[AccessEntry | None], bool]) -> bool:
@@ -88,13 +72,12 @@ def wait_for_entry(eks: Any, cluster: str, principal_arn: str, settled: Callable
 
     The cluster itself follows some seconds later, which nothing but signing in can show.
     """
-    for pause in pauses():
+
+    def shown() -> bool:
         found = read_entry(eks, cluster, principal_arn)
-        if settled(found.entry if found else None):
-            return True
-        if pause is not None:
-            time.sleep(pause)
-    return False
+        return settled(found.entry if found else None)
+
+    return settles(shown)
 
 
 def access_policy_names(eks: Any) -> dict[str, str]:

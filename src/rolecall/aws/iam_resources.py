@@ -8,7 +8,6 @@ made is waited for, and a document that names it is offered again for a while.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -17,12 +16,9 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from rolecall.aws.errors import AwsError
+from rolecall.aws.eventual import code, offer, wait_until
 
 Value = Mapping[str, Any]
-
-CONSISTENT_AFTER = 30.0
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 5.0
 
 
 def read_user(iam: Any, name: str) -> dict[str, Any] | None:
@@ -50,7 +46,7 @@ def read_role_policy(iam: Any, role: str, policy: str) -> dict[str, Any] | None:
     try:
         found = iam.get_role_policy(RoleName=role, PolicyName=policy)
     except ClientError as error:
-        if _code(error) == "NoSuchEntity":
+        if code(error) == "NoSuchEntity":
             return None
         raise
     return {"document": _document(found["PolicyDocument"])}
@@ -62,7 +58,7 @@ def write_user(iam: Any, name: str, before: Value | None, after: Value | None) -
         _delete_user(iam, name)
     elif before is None:
         iam.create_user(UserName=name, Path=after["path"], Tags=_tag_list(after["tags"]))
-        _seen(lambda: read_user(iam, name) is not None, f"user {name}")
+        wait_until(lambda: read_user(iam, name) is not None, f"user {name}")
     else:
         if before["path"] != after["path"]:
             iam.update_user(UserName=name, NewPath=after["path"])
@@ -83,7 +79,7 @@ def write_role(iam: Any, name: str, before: Value | None, after: Value | None) -
                 advice="IAM keeps a role's path for good: give the path that it has, or make a role of another name",
             )
         if before["trust"] != after["trust"]:
-            _offer(lambda: iam.update_assume_role_policy(RoleName=name, PolicyDocument=_text(after["trust"])))
+            _offer(partial(iam.update_assume_role_policy, RoleName=name, PolicyDocument=_text(after["trust"])))
         if any(before[key] != after[key] for key in ("description", "maxSessionDuration")):
             iam.update_role(
                 RoleName=name, Description=after["description"], MaxSessionDuration=after["maxSessionDuration"]
@@ -110,7 +106,7 @@ def _create_role(iam: Any, name: str, after: Value) -> None:
             Tags=_tag_list(after["tags"]),
         )
     )
-    _seen(lambda: read_role(iam, name) is not None, f"role {name}")
+    wait_until(lambda: read_role(iam, name) is not None, f"role {name}")
 
 
 def _delete_user(iam: Any, name: str) -> None:
@@ -153,7 +149,7 @@ def _get(call: Callable[..., Any], member: str, **arguments: str) -> Any:
     try:
         return call(**arguments)[member]
     except ClientError as error:
-        if _code(error) == "NoSuchEntity":
+        if code(error) == "NoSuchEntity":
             return None
         raise
 
@@ -167,43 +163,12 @@ def _absent_is_fine(call: Callable[[], Any]) -> None:
     try:
         call()
     except ClientError as error:
-        if _code(error) != "NoSuchEntity":
+        if code(error) != "NoSuchEntity":
             raise
 
 
 def _offer(call: Callable[[], Any]) -> None:
-    """Offer a document that may name a principal so new that IAM does not know it everywhere yet."""
-    for pause in pauses():
-        try:
-            call()
-            return
-        except ClientError as error:
-            text = str(error.response.get("Error", {}).get("Message", ""))
-            if _code(error) != "MalformedPolicyDocument" or "rincipal" not in text or pause is None:
-                raise
-            time.sleep(pause)
-
-
-def _seen(there: Callable[[], bool], what: str) -> None:
-    for pause in pauses():
-        if there():
-            return
-        if pause is None:
-            raise AwsError(f"{what} was made, but IAM does not show it after {CONSISTENT_AFTER:.0f} s", where=what)
-        time.sleep(pause)
-
-
-def pauses() -> Iterator[float | None]:
-    """Growing pauses in seconds; ``None`` once there is no time for another one."""
-    deadline, pause = time.monotonic() + CONSISTENT_AFTER, _FIRST_PAUSE
-    while time.monotonic() + pause < deadline:
-        yield pause
-        pause = min(pause * 2, _LONGEST_PAUSE)
-    yield None
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    offer(call, "MalformedPolicyDocument", "principal")
 
 
 def _document(found: Any) -> dict[str, Any]:
