@@ -7,7 +7,7 @@ principal is then not named, nothing of it is touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from rolecall.arn import Arn, PrincipalArn, PrincipalKind
 from rolecall.manifest.desired import NODE_GROUPS, NODE_USERNAME
 from rolecall.manifest.import_mappings import BindingOf, Found, bindings_of, read_mappings
 from rolecall.manifest.import_principals import Directory
+from rolecall.manifest.links import principal_key
 from rolecall.manifest.names import SSO_PREFIX
 from rolecall.manifest.schema import MappingBackend
 from rolecall.manifest.write_yaml import HEADER, block, comment
@@ -42,10 +43,13 @@ class Imported:
         return "\n".join(part for part in (HEADER, *sections, comment(lines) if self.notes else "") if part)
 
 
-def import_world(world: World, accounts: Mapping[str, Mapping[str, Any]] | None = None) -> Imported:
+def import_world(
+    world: World, accounts: Mapping[str, Mapping[str, Any]] | None = None, *, also: Iterable[str] = ()
+) -> Imported:
     """The manifest of ``world``.
 
     :param accounts: by the name that the file shall use: ``id``, and how it is reached (``profile``, ``roleArn``).
+    :param also: ARNs of roles that are named although no cluster maps them.
     """
     named = _accounts(world, accounts or {})
     mappings = read_mappings(world)
@@ -62,6 +66,9 @@ def import_world(world: World, accounts: Mapping[str, Mapping[str, Any]] | None 
         for found in on[arn]:
             for grant in _grants(found, bound, directory, _backend(state)):
                 grants.setdefault(block(grant), (grant, []))[1].append(clusters[arn])
+    for arn in also:
+        if principal_key(arn) not in mappings.unsayable:
+            directory.role(arn)
     described = _described(mappings.found)
     nodes = {found.arn for found in mappings.found if _says_node(found)}
     roles = {

@@ -63,13 +63,14 @@ def nearest_place(places: Mapping[PathKey, Place], path: PathKey) -> Place:
     return places.get((), Place("access.yaml"))
 
 
-def load(path: Path, *, folders: Sequence[Path] = ()) -> Loaded:
+def load(path: Path, *, folders: Sequence[Path] = (), texts: Mapping[Path, str] | None = None) -> Loaded:
     """The manifest in ``path`` and the files it includes.
 
     :param folders: where included files may lie besides the folder of ``path``.
+    :param texts: by resolved path, what is taken in place of a file's own text: an edit that is not written yet.
     :raises ManifestError: with every mistake that was found.
     """
-    reading = _Reading([path.resolve().parent, *(folder.resolve() for folder in folders)])
+    reading = _Reading([path.resolve().parent, *(folder.resolve() for folder in folders)], texts)
     reading.read(path, shown=str(path), depth=0)
     return _checked(reading)
 
@@ -137,8 +138,8 @@ def _check_rest(data: dict[str, Any], wrong: Sequence[PathKey], place: Callable[
 class _Reading:
     """Files put together into one: sections are joined, the same name in two files is a mistake."""
 
-    def __init__(self, roots: Sequence[Path]) -> None:
-        self.roots = roots
+    def __init__(self, roots: Sequence[Path], texts: Mapping[Path, str] | None = None) -> None:
+        self.roots, self.texts = roots, texts or {}
         self.data: dict[str, Any] = {}
         self.places: dict[PathKey, Place] = {}
         self.problems: list[Problem] = []
@@ -189,8 +190,11 @@ class _Reading:
             if not stat.S_ISREG(path.stat().st_mode):
                 self.problems.append(Problem(place, "not a regular file"))
                 return None
-            with path.open("rb") as file:
-                content = file.read(MAX_TEXT + 1)
+            if (given := self.texts.get(path.resolve())) is not None:
+                content = given.encode()
+            else:
+                with path.open("rb") as file:
+                    content = file.read(MAX_TEXT + 1)
             text = content.decode()
         except FileNotFoundError:
             self.problems.append(Problem(place, "there is no such file", "rolecall new and rolecall import write one"))

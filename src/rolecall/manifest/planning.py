@@ -39,7 +39,13 @@ def make_plan(
         kept = tuple(change for change in planned.changes if change.resource.place in places)
         unread = {place: why for place, why in planned.unread.items() if place in places}
         planned = replace(planned, changes=kept, unread=unread)
+    return plan_of(planned, allowances=allowances, reach=reach)
+
+
+def plan_of(planned: Planned, *, allowances: Sequence[Allowance] = (), reach: Mapping[str, Any] | None = None) -> Plan:
+    """The plan of changes that were compared already, or chosen from those: simulated, examined, in a safe order."""
     planned = _without_unchangeable(planned)
+    world = planned.world
     now_access = EffectiveAccess(world)
     then_access = EffectiveAccess(with_changes(world, planned.changes), now_access)
     plan = Plan(
@@ -48,7 +54,7 @@ def make_plan(
         effects(now_access, then_access).to_json(),
         world.read_at,
         world.caller,
-        tuple(str(path) for path in loaded.files),
+        tuple(str(path) for path in planned.names.loaded.files),
         reach or {},
     )
     return plan.allowing(allowances)
