@@ -186,6 +186,7 @@ STEPS = (
     step("apply -f -", "customresourcedefinition.apiextensions.k8s.io/widgets.example.com", stdin=DEFINITION),
     step("wait --for=condition=Established crd/widgets.example.com --timeout=20s", "condition met"),
     step("apply -n {ns} -f -", "widget.example.com/w created", stdin="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 3}\n"),
+    step("apply -n {ns} -f -", "widget.example.com/w configured", stdin="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 3, parts: [a]}\n"),
     step("get widgets -n {ns}", "SIZE", "3"),
     step("get wd w -n {ns} -o jsonpath={{.spec.size}}", "3"),
     step("explain widget.spec.size", "How large it is"),

@@ -10,12 +10,9 @@ from typing import Any
 from rolecall.lab.kubernetes.kinds import Kinds, Resource
 from rolecall.lab.kubernetes.schemas import PREFIX, definitions, full_name, references
 
-_PATCH_TYPES = (
-    "application/apply-patch+yaml",
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-)
+# `kubectl apply` sends a strategic merge patch to whatever says that it takes one; custom resources take none.
+_CUSTOM_PATCH_TYPES = ("application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json")
+_PATCH_TYPES = (*_CUSTOM_PATCH_TYPES, "application/strategic-merge-patch+json")
 
 
 class OpenApi:
@@ -102,7 +99,8 @@ def _paths(resource: Resource, base: str, name: str, kind: Mapping[str, str]) ->
     if "get" in resource.verbs:
         found[one] = {"parameters": _parameters(resource, True), "get": _operation("get", kind, body)}
     if "patch" in resource.verbs:
-        content = {kind_: {"schema": {"type": "object"}} for kind_ in _PATCH_TYPES}
+        types = _CUSTOM_PATCH_TYPES if resource.is_custom else _PATCH_TYPES
+        content = {kind_: {"schema": {"type": "object"}} for kind_ in types}
         found[one]["patch"] = _operation("patch", kind, body, writes=True) | {"requestBody": {"content": content}}
         found[one]["put"] = _operation("put", kind, body, writes=True) | {"requestBody": body}
         found[one]["delete"] = _operation("delete", kind, body)
