@@ -1,9 +1,9 @@
 """SubjectAccessReview in, SubjectAccessReview out: the EKS access policies as an authorisation webhook.
 
 EKS grants them by the principal's id, to whoever came with a token of their own. The webhook sees only what the API
-server took over from the TokenReview: the id has to be in the uid as well as in the extras, so that an impersonator
-needs the right to both. Whatever is not allowed is no opinion, never a denial: RBAC decides. Sources: Kubernetes
-documentation, "Webhook Mode" (authorization); EKS user guide, "Associate access policies with access entries".
+server took over from the TokenReview: the id has to be in the uid as well as in an extra that no impersonator can set.
+Whatever is not allowed is no opinion, never a denial: RBAC decides. Sources: Kubernetes documentation, "Webhook Mode"
+(authorization); EKS user guide, "Associate access policies with access entries".
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ def _principal(spec: Mapping[str, Any]) -> tuple[str, str]:
     extra = spec.get("extra")
     if not isinstance(extra, Mapping):
         return "", ""
-    # Extras travel as header names where a front proxy authenticates, and lose their case there.
-    found = {str(key).lower(): value for key, value in extra.items()}
 
     def only(key: str) -> str:
-        values = found.get(key.lower())
+        # By its exact case: the extras of an impersonator come in headers and so in lower case (kube-apiserver,
+        # ``filters/impersonation.go``), which keeps access policies out of anybody's reach but the principal's own.
+        values = extra.get(key)
         return values[0] if isinstance(values, list) and len(values) == 1 and isinstance(values[0], str) else ""
 
     principal_id, uid = only(EXTRA_PRINCIPAL_ID), spec.get("uid")
