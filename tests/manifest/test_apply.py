@@ -213,3 +213,21 @@ def test_a_damaged_journal_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / f"{name}.jsonl").write_bytes(content)
     with pytest.raises(JournalError):
         read_run(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("needs", "why"), [("9", "wait for '9', which is none of them"), ("2", "wait for one another")]
+)
+def test_steps_that_can_never_begin_are_told(tmp_path: Path, needs: str, why: str) -> None:
+    """A plan's file may have been written by hand."""
+    resource, value = mapping(1, ["view"])
+    other, more = mapping(2, ["view"])
+    changes = (Change("1", resource, None, value, (needs,)), Change("2", other, None, more, ("1",)))
+    run, world = Run(new_run_name(NOW), "apply", "me", NOW.isoformat(), changes), FakeWorld({})
+    with Journal.create(tmp_path, run) as journal:
+        try:
+            told = apply_changes(journal, world).outcomes[0].why
+        except JournalError as error:
+            told = error.what
+    assert why in told
+    assert not world.values

@@ -6,12 +6,14 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolecall.manifest.order import inverted, merged, order
 from rolecall.manifest.resources import Change, Kind, ResourceId
 from rolecall.manifest.values import same_value
+from rolecall.manifest.waits import parts_of
 
 ACCOUNT = "111122223333"
 PEOPLE = ["ann", "bob", "cid"]
@@ -138,14 +140,16 @@ def same(one: State, two: State) -> bool:
 def run(state: State, steps: Iterable[Change], fails: set[str], rng: random.Random) -> Iterable[State]:
     """The states that a run goes through where some steps fail and independent ones are made in any order."""
     waiting, ended, bad = list(steps), set(), set()
-    current = dict(state)
+    parts, current = parts_of(waiting), dict(state)
+    needs = {s.key: {key for name in s.needs for key in parts[name]} for s in waiting}
+    follows = {s.key: {key for name in s.follows for key in parts[name]} for s in waiting}
     while waiting:
-        ready = [s for s in waiting if {*s.needs, *s.follows} <= ended]
+        ready = [s for s in waiting if needs[s.key] | follows[s.key] <= ended]
         assert ready, "a cycle"
         step = rng.choice(ready)
         waiting.remove(step)
         ended.add(step.key)
-        if step.key in fails or bad & {*step.needs}:
+        if step.key in fails or bad & needs[step.key]:
             bad.add(step.key)
             continue
         assert same_value(step.resource.kind, current.get(step.resource), step.before)
@@ -176,7 +180,7 @@ def test_nobody_gains_in_between(before: State, after: State, rng: random.Random
 def test_an_undo_is_the_same_turned_round(before: State, after: State) -> None:
     steps = order(difference(before, after), before)
     assert sorted(merged(steps), key=lambda c: c.resource) == sorted(
-        (Change(c.key, c.resource, c.before, c.after, c.needs, c.follows) for c in merged(steps)),
+        (Change(c.key, c.resource, c.before, c.after, c.needs, c.follows, gates=c.gates) for c in merged(steps)),
         key=lambda c: c.resource,
     )
     back = order(inverted(steps))
@@ -185,3 +189,25 @@ def test_an_undo_is_the_same_turned_round(before: State, after: State) -> None:
         assert access(state) <= access(before) | access(after)
         last = state
     assert same(last, before)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_waits_for_thousands_does_not_name_them(known: bool) -> None:
+    """A plan's file and a run's journal grow with the steps, not with their pairs."""
+    before: State = {}
+    after: State = {}
+    for number in range(400):
+        # One chain of linked roles: every step of each may open something for all.
+        resource, linked = ResourceId(Kind.IAM_ROLE, ACCOUNT, f"r{number}"), role(f"r{number - 1}")
+        before[resource] = {"path": "/", "tags": {}, "trust": trust([[linked, user("ann")]])}
+        after[resource] = {"path": "/", "tags": {}, "trust": trust([[linked, user("bob")]])}
+        for cluster in CLUSTERS:
+            mapped = ResourceId(Kind.AWS_AUTH_ROLE, cluster, role(f"r{number}"))
+            before[mapped] = {"arn": role(f"r{number}"), "username": "u", "groups": ["view"]}
+            after[mapped] = {**before[mapped], "groups": ["edit"]}
+    steps = order(difference(before, after), before if known else None)
+    assert len(steps) == 1_600
+    assert sum(len(s.needs) + len(s.follows) + len(s.gates) for s in steps) < 10 * len(steps)
+    widened = next(s for s in steps if s.resource.kind is Kind.IAM_ROLE and "bob" in str(s.after))
+    parts = parts_of(steps)
+    assert len({key for name in widened.needs for key in parts[name]}) == 1_200

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rolecall.errors import RolecallError
-from rolecall.manifest.journal import Journal, State
+from rolecall.manifest.journal import Journal, JournalError, State
 from rolecall.manifest.resources import Change, Kind, Value
 from rolecall.manifest.values import between, same_value
+from rolecall.manifest.waits import parts_of
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +92,16 @@ class _Running:
         self._progress = progress
         self.outcomes: dict[str, Outcome] = {}
         self._changes = {change.key: change for change in journal.run.changes}
+        # Of every step and gate, how many parts have not ended, and the first that ended without being in force.
+        self._parts = {name: len(parts) for name, parts in parts_of(journal.run.changes).items()}
+        self._missing: dict[str, Outcome] = {}
         self._open = {key: {*change.needs, *change.follows} for key, change in self._changes.items()}
         self._waiting_for: dict[str, list[str]] = {}
         for key, earlier in self._open.items():
             for one in earlier:
                 self._waiting_for.setdefault(one, []).append(key)
+        if unknown := self._waiting_for.keys() - self._parts.keys():
+            raise JournalError(f"its steps wait for {min(unknown)!r}, which is none of them", advice="plan again")
         self._ready: list[Change] = [self._changes[key] for key, earlier in self._open.items() if not earlier]
 
     def work(self, pool: ThreadPoolExecutor) -> None:
@@ -108,6 +114,9 @@ class _Running:
                 for future in finished:
                     for outcome in future.result():
                         self._end(outcome)
+        for change in self._changes.values():
+            if change.key not in self.outcomes:
+                self._end(Outcome(change, State.FAILED, "its steps wait for one another; plan again"))
 
     def _batches(self) -> list[list[Change]]:
         """What can be made now, grouped; what is in force already or cannot be made any more has ended."""
@@ -115,11 +124,11 @@ class _Running:
         batches: dict[str, list[Change]] = {}
         for change in ready:
             state = self._journal.states.get(change.key)
-            missing = next((key for key in change.needs if not self.outcomes[key].state.in_force), None)
+            missing = next((self._missing[name] for name in change.needs if name in self._missing), None)
             if state is not None and state.in_force:
                 self._end(Outcome(change, state))
             elif missing is not None:
-                why = f"it needs {self.outcomes[missing].change.resource}, which was not done"
+                why = f"it needs {missing.change.resource}, which was not done"
                 self._journal.note((change.key,), State.SKIPPED, why)
                 self._end(Outcome(change, State.SKIPPED, why))
             else:
@@ -146,12 +155,16 @@ class _Running:
         return outcomes
 
     def _end(self, outcome: Outcome) -> None:
-        key = outcome.change.key
-        self.outcomes[key] = outcome
-        for later in self._waiting_for.get(key, ()):
-            self._open[later].discard(key)
-            if not self._open[later]:
-                self._ready.append(self._changes[later])
+        change = outcome.change
+        self.outcomes[change.key] = outcome
+        for name in (change.key, *change.gates):
+            self._parts[name] -= 1
+            if not outcome.state.in_force:
+                self._missing.setdefault(name, outcome)
+            for later in self._waiting_for.get(name, ()) if not self._parts[name] else ():
+                self._open[later].discard(name)
+                if not self._open[later]:
+                    self._ready.append(self._changes[later])
         self._progress(outcome)
 
 

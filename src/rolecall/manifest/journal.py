@@ -245,4 +245,5 @@ def change_from_json(found: Mapping[str, Any]) -> Change:
         tuple(found["needs"]),
         tuple(found["follows"]),
         found["text"],
+        tuple(found["gates"]),
     )

@@ -184,7 +184,12 @@ def change_to_json(change: Change) -> dict[str, Any]:
         "before": change.before,
         "after": change.after,
     }
-    more = {"needs": list(change.needs), "follows": list(change.follows), "text": change.text}
+    more = {
+        "needs": list(change.needs),
+        "follows": list(change.follows),
+        "gates": list(change.gates),
+        "text": change.text,
+    }
     return found | {key: value for key, value in more.items() if value}
 
 
@@ -217,7 +222,7 @@ def _change(found: Mapping[str, Any]) -> Change:
         return one
 
     resource = ResourceId(Kind(found["kind"]), str(found["place"]), str(found["name"]))
-    needs, follows = (tuple(str(one) for one in found.get(name, ())) for name in ("needs", "follows"))
+    needs, follows, gates = (tuple(str(one) for one in found.get(name, ())) for name in ("needs", "follows", "gates"))
     return Change(
-        str(found["key"]), resource, value("before"), value("after"), needs, follows, str(found.get("text", ""))
+        str(found["key"]), resource, value("before"), value("after"), needs, follows, str(found.get("text", "")), gates
     )

@@ -69,8 +69,11 @@ class Change:
     A resource may change twice in one plan: a role's trust policy first shrinks, then widens.
 
     :param key: its number in the plan, as text; unique within it.
-    :param needs: keys of the changes that must be done before this one; where one of them fails, this is not tried.
-    :param follows: keys of the changes that must have ended before this one, done or failed.
+    :param needs: keys, or gates, of the changes that must be done before this one; where one of them fails, this is not
+        tried.
+    :param follows: keys, or gates, of the changes that must have ended before this one, done or failed.
+    :param gates: names of what it is part of: a change that names one in ``needs`` or ``follows`` names all its parts;
+        see :mod:`rolecall.manifest.waits`.
     :param text: for an aws-auth entry that is put back: what the removal recorded, so that its own text returns to its
         place (:class:`rolecall.mapping.aws_auth_text.Removed` as JSON); else empty.
     """
@@ -82,3 +85,4 @@ class Change:
     needs: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
     text: str = ""
+    gates: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from rolecall.manifest.journal import JournalError, Recorded, Run, new_run_name
@@ -18,11 +18,14 @@ def undo_run(recorded: Recorded, read: Callable[[ResourceId], Value | None], *, 
     :raises JournalError: where a resource is not what the run left: somebody else changed it since.
     """
     changes, foreign = [], []
+    steps: dict[ResourceId, list[Change]] = {}
+    for step in recorded.made():
+        steps.setdefault(step.resource, []).append(step)
     for change in inverted(recorded.made()):
         kind, current = change.resource.kind, read(change.resource)
         if same_value(kind, current, change.after):
             continue
-        reached = _left_at(recorded, change, current)
+        reached = _left_at(steps[change.resource], change, current)
         if reached is None:
             foreign.append(change.resource)
         else:
@@ -34,17 +37,15 @@ def undo_run(recorded: Recorded, read: Callable[[ResourceId], Value | None], *, 
             + (f" and {len(foreign) - 20} more" if len(foreign) > 20 else ""),
             advice="see what is there now with `rolecall plan`, and change it by access.yaml",
         )
-    steps = order(changes)
     run = recorded.run
-    return Run(new_run_name(now), f"undo {run.name}", caller, now.isoformat(), steps, run.name, run.reach)
+    return Run(new_run_name(now), f"undo {run.name}", caller, now.isoformat(), order(changes), run.name, run.reach)
 
 
-def _left_at(recorded: Recorded, change: Change, current: Value | None) -> Change | None:
-    """``change`` from where the run left its resource: its last value, or one between where it was stopped."""
+def _left_at(steps: Iterable[Change], change: Change, current: Value | None) -> Change | None:
+    """``change`` from where the steps of its resource left it: at a value of one, or between."""
     kind = change.resource.kind
-    for step in recorded.made():
-        if step.resource == change.resource:
-            ends = (step.after, step.before)
-            if any(same_value(kind, current, end) for end in ends) or between(kind, current, step.before, step.after):
-                return Change("", change.resource, current, change.after, text=change.text)
+    for step in steps:
+        ends = (step.after, step.before)
+        if any(same_value(kind, current, end) for end in ends) or between(kind, current, step.before, step.after):
+            return Change("", change.resource, current, change.after, text=change.text)
     return None
