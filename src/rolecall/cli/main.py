@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import rolecall
-from rolecall.cli import access_entry, apply, aws_auth, lab, new, plan, server, token
+from rolecall.cli import access_entry, apply, aws_auth, lab, map_entries, new, plan, server, token
 from rolecall.cli.go_flags import GoFlags
 from rolecall.cli.output import fail
 from rolecall.errors import RolecallError
@@ -38,6 +38,8 @@ app.command("eks", context_settings=token.PASS_ON)(token.eks)
 app.command("verify")(token.verify)
 app.command("server", cls=GoFlags)(server.server)
 app.command("init", cls=GoFlags)(server.init)
+app.add_typer(map_entries.add, name="add")
+app.add_typer(map_entries.remove, name="remove")
 
 
 def _print_version(wanted: bool) -> None:

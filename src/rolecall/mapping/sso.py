@@ -10,6 +10,7 @@ permission sets in resource policies".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import yaml
@@ -62,8 +63,15 @@ def read_sso(node: yaml.Node) -> SsoRole:
         return value.value if isinstance(value, yaml.ScalarNode) and not is_null(value) else ""
 
     # The digits count as they are written, quoted or not: an account id is never a number.
-    account, name = text("accountID"), text("permissionSetName")
-    partition = text("partition") or "aws"
+    return parse_sso({name: text(name) for name in ("permissionSetName", "accountID", "partition")})
+
+
+def parse_sso(fields: Mapping[str, str]) -> SsoRole:
+    """The mapping in plain texts; :class:`SsoRoleError` where one is missing or is not of its form."""
+    account, name = fields.get("accountID", ""), fields.get("permissionSetName", "")
+    partition = fields.get("partition") or "aws"
+    if unknown := set(fields) - {"permissionSetName", "accountID", "partition"}:
+        raise SsoRoleError(f"sso has no member {sorted(unknown)[0][:40]!r}")
     if not _ACCOUNT.fullmatch(account):
         raise SsoRoleError(f"sso.accountID is not an account id of 12 digits: {account[:40]!r}")
     if not _NAME.fullmatch(name):
