@@ -1,0 +1,484 @@
+"""The command ``rolecall server`` as a process: the original's flags, workers that die, and a lab as STS and as cluster."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import ssl
+import stat
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rolecall.sigv4 import Credentials
+from rolecall.tokens.mint import mint
+
+IN_FORCE = 2.0
+
+
+def run_rolecall(*arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command ``rolecall``."""
+    command = [sys.executable, "-m", "rolecall", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+    assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+    return done
+
+
+ACCOUNT = "231144931069"
+
+
+@dataclass
+class Server:
+    """A running authenticator."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    url: str
+    cluster: str
+    sts: str
+    tls: ssl.SSLContext
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def ask(self, path: str, body: Any = None) -> tuple[int, str]:
+        data = json.dumps(body).encode() if body is not None else None
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", data, timeout=20, context=self.tls) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def status(self, credentials: Credentials) -> dict[str, Any]:
+        token = mint(credentials, self.cluster, region="eu-west-2", now=datetime.now(UTC), endpoint=self.sts).value
+        question = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+        code, text = self.ask("/authenticate", question)
+        assert code == 200, (code, text)
+        found: dict[str, Any] = json.loads(text)["status"]
+        return found
+
+    def who(self, credentials: Credentials) -> str:
+        status = self.status(credentials)
+        return str(status["user"]["username"]) if status["authenticated"] else ""
+
+    def until(self, credentials: Credentials, username: str, seconds: float = 8.0) -> float:
+        started = time.monotonic()
+        while (found := self.who(credentials)) != username:
+            assert time.monotonic() < started + seconds, f"still {found!r}\n{self.log()}"
+            time.sleep(0.05)
+        return time.monotonic() - started
+
+
+@contextmanager
+def server(
+    folder: Path, sts: str, *arguments: str, cluster: str = "prod", env: dict[str, str] | None = None
+) -> Iterator[Server]:
+    command = [sys.executable, "-m", "rolecall", "server", "-i", cluster, "--port=0", "--healthz-port=0"]
+    command += [f"--state-dir={folder}/state", f"--generate-kubeconfig={folder}/webhook.yaml"]
+    command += ["--sts-endpoint", sts, "--client-rate=0", *arguments]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log, env=env) as process:
+        try:
+            ends = time.monotonic() + 30
+            while b"listening on" not in (text := (folder / "log").read_bytes()):
+                assert process.poll() is None, text.decode()
+                assert time.monotonic() < ends, text.decode()
+                time.sleep(0.02)
+            found = yaml.safe_load((folder / "webhook.yaml").read_text())["clusters"][0]["cluster"]
+            authority = base64.b64decode(found["certificate-authority-data"]).decode()
+            url = found["server"].removesuffix("/authenticate")
+            yield Server(process, folder, url, cluster, sts, ssl.create_default_context(cadata=authority))
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            assert process.wait(25) in (0, -signal.SIGKILL), (folder / "log").read_text()
+
+
+@pytest.fixture(scope="module")
+def lab(start_lab: Callable[..., Any]) -> Any:
+    return start_lab()
+
+
+@dataclass
+class World:
+    """A lab with a cluster, and somebody who may sign tokens."""
+
+    environment: dict[str, str]
+    endpoint: str
+    dev: Credentials
+
+    def run(self, *command: str, stdin: str | None = None) -> str:
+        done = subprocess.run(
+            command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def config_map(self, **data: str) -> None:
+        document = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "aws-auth", "namespace": "kube-system"},
+            "data": data,
+        }
+        self.run("kubectl", "apply", "-f", "-", stdin=json.dumps(document))
+
+
+@pytest.fixture(scope="module")
+def world(lab: Any) -> World:
+    environment = lab.environment()
+    endpoint = environment["AWS_ENDPOINT_URL"]
+
+    def aws(*arguments: str) -> Any:
+        done = subprocess.run(
+            ["aws", *arguments, "--output", "json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    for role in ("eks", "Dev"):
+        aws("iam", "create-role", "--role-name", role, "--assume-role-policy-document", json.dumps(trust))
+    aws(
+        "eks", "create-cluster", "--name", "web", "--role-arn", f"arn:aws:iam::{ACCOUNT}:role/eks",
+        "--resources-vpc-config", "subnetIds=subnet-1", "--access-config", "authenticationMode=API_AND_CONFIG_MAP",
+    )  # fmt: skip
+    aws("eks", "wait", "cluster-active", "--name", "web")
+    environment["KUBECONFIG"] = str(lab.home / "test-kubeconfig")
+    subprocess.run(
+        ["aws", "eks", "update-kubeconfig", "--name", "web"], env=environment, capture_output=True, check=True
+    )
+    session = aws("sts", "assume-role", "--role-arn", f"arn:aws:iam::{ACCOUNT}:role/Dev", "--role-session-name", "ann")
+    key = session["Credentials"]
+    dev = Credentials(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
+    return World(environment, endpoint, dev)
+
+
+def map_dev(username: str) -> str:
+    return f"- rolearn: arn:aws:iam::{ACCOUNT}:role/Dev\n  username: {username}:{{{{SessionName}}}}\n  groups: [dev]\n"
+
+
+def test_a_lab_as_sts_and_the_config_map_watched(world: World, tmp_path: Path) -> None:
+    flags = ("--backend-mode=EKSConfigMap", "--kubeconfig", world.environment["KUBECONFIG"])
+    with server(tmp_path, world.endpoint, *flags, cluster="web", env=world.environment) as running:
+        world.config_map(mapRoles=map_dev("one"))
+        running.until(world.dev, "one:ann")
+        world.config_map(mapRoles=map_dev("two"))
+        assert running.until(world.dev, "two:ann") < IN_FORCE
+        # A broken map changes nothing and is reported with its line.
+        world.config_map(mapRoles=map_dev("three") + "- role_arn: x\n", mapUsers="[]")
+        time.sleep(1.0)
+        assert running.who(world.dev) == "two:ann"
+        assert 'line="mapRoles line 4"' in running.log()
+        world.run("kubectl", "-n", "kube-system", "delete", "configmap", "aws-auth")
+        time.sleep(1.0)
+        assert running.who(world.dev) == "two:ann"
+        world.config_map(mapRoles=map_dev("four"))
+        assert running.until(world.dev, "four:ann") < IN_FORCE
+        # Another cluster's token and a changed secret are STS's to refuse.
+        running.cluster = "other"
+        assert running.who(world.dev) == ""
+        running.cluster = "web"
+        assert running.who(Credentials(world.dev.access_key_id, "wrong", world.dev.session_token)) == ""
+
+
+def test_add_and_remove_by_the_originals_flags(world: World, tmp_path: Path) -> None:
+    def rolecall(*arguments: str, check: bool = True) -> Any:
+        return run_rolecall(*arguments, check=check, env=world.environment)
+
+    flags = ("--backend-mode=EKSConfigMap", "--kubeconfig", world.environment["KUBECONFIG"])
+    arn = f"arn:aws:iam::{ACCOUNT}:role/Dev"
+    world.config_map(mapRoles="# ours\n[]\n")
+    with server(tmp_path, world.endpoint, *flags, cluster="web", env=world.environment) as running:
+        add = ("add", "role", "--rolearn", arn, "--username", "added", "--groups=a,b", "--prompt=false")
+        rolecall(*add)
+        running.until(world.dev, "added")
+        again = rolecall(*add, check=False)
+        assert again.returncode == 1
+        assert "is mapped already" in again.stderr
+        rolecall("remove", "role", "--rolearn", arn, "--prompt=false")
+        running.until(world.dev, "")
+        assert rolecall("remove", "role", "--rolearn", arn, "--prompt=false", check=False).returncode == 1
+        sso = ("--sso", f"permissionSetName=Admin,accountID={ACCOUNT}", "--prompt=false")
+        rolecall("add", "role", *sso, "--username", "it's", "--groups", "g")
+        shown = world.run("kubectl", "-n", "kube-system", "get", "cm", "aws-auth", "-o", "jsonpath={.data.mapRoles}")
+        assert yaml.safe_load(shown)[-1]["sso"] == {"permissionSetName": "Admin", "accountID": ACCOUNT}
+        rolecall("remove", "role", *sso)
+        user = f"arn:aws:iam::{ACCOUNT}:user/people/dan"
+        rolecall("add", "user", "--userarn", user, "--username", "dan", "--groups", "g", "--no-prompt")
+        rolecall("remove", "user", "--userarn", user, "--no-prompt")
+        assert rolecall(*add[:-1], check=False).returncode == 1  # nobody to ask
+
+
+def test_identity_mappings_watched_and_their_status_written(world: World, tmp_path: Path) -> None:
+    flags = ("--backend-mode", "CRD", "--kubeconfig", world.environment["KUBECONFIG"])
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "iamidentitymappings.iamauthenticator.k8s.aws"},
+        "spec": {
+            "group": "iamauthenticator.k8s.aws",
+            "scope": "Cluster",
+            "names": {
+                "plural": "iamidentitymappings",
+                "singular": "iamidentitymapping",
+                "kind": "IAMIdentityMapping",
+                "listKind": "IAMIdentityMappingList",
+            },
+            "versions": [
+                {
+                    "name": "v1alpha1",
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                }
+            ],
+        },
+    }
+    world.run("kubectl", "apply", "-f", "-", stdin=json.dumps(definition))
+    with server(tmp_path, world.endpoint, *flags, cluster="web", env=world.environment) as running:
+        arn = f"arn:aws:iam::{ACCOUNT}:role/Dev"
+        run_rolecall(
+            "add",
+            "role",
+            "--rolearn",
+            arn,
+            "--username",
+            "by-crd",
+            "--groups",
+            "g",
+            "--backend=CRD",
+            "--prompt=false",
+            env=world.environment,
+        )
+        running.until(world.dev, "by-crd")
+        listed = json.loads(world.run("kubectl", "get", "iamidentitymappings", "-o", "json"))["items"]
+        assert [one["status"]["canonicalARN"] for one in listed] == [arn.lower()]
+        run_rolecall("remove", "role", "--rolearn", arn, "--backend=CRD", "--prompt=false", env=world.environment)
+        assert running.until(world.dev, "") < 2 * IN_FORCE
+
+
+def test_access_entries_of_the_eks_api(world: World, tmp_path: Path) -> None:
+    def eks(*arguments: str) -> None:
+        world.run("aws", "eks", *arguments, "--cluster-name", "web")
+
+    arn = f"arn:aws:iam::{ACCOUNT}:role/Dev"
+    flags = ("--access-entries-cluster=web", "--access-entries-seconds=1", "--region=eu-west-2")
+    with server(tmp_path, world.endpoint, *flags, cluster="web", env=world.environment) as running:
+        eks(
+            "create-access-entry", "--principal-arn", arn, "--username", "e:{{SessionName}}", "--kubernetes-groups", "g"
+        )
+        running.until(world.dev, "e:ann")
+        # Under the old name another role: the entry was not made for it.
+        world.run("aws", "iam", "delete-role", "--role-name", "Dev")
+        trust = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+            ],
+        }
+        time.sleep(1.1)
+        world.run("aws", "iam", "create-role", "--role-name", "Dev", "--assume-role-policy-document", json.dumps(trust))
+        session = json.loads(
+            world.run("aws", "sts", "assume-role", "--role-arn", arn, "--role-session-name", "ann", "--output", "json")
+        )["Credentials"]
+        again = Credentials(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+        assert running.who(again) == ""
+        eks("delete-access-entry", "--principal-arn", arn)
+
+
+CONFIG = """
+clusterID: from-file
+server:
+  mapRoles:
+  - roleARN: arn:aws:iam::111122223333:role/Dev
+    username: dev:{{SessionName}}
+"""
+
+
+def test_workers_that_die_under_load_lose_what_was_in_flight_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    with stand_in() as sts, server(tmp_path, sts, "-c", str(tmp_path / "config.yaml"), "--workers=2") as running:
+        credentials = Credentials("ASIADEVDEVDEVDEVDEV1", "s", "t")
+        counts = {"good": 0, "refused": 0, "lost": 0}
+        stop = threading.Event()
+
+        def load() -> None:
+            while not stop.is_set():
+                try:
+                    name = running.who(credentials)
+                    counts["good" if name == "dev:ann-example.com" else "refused"] += 1
+                except (OSError, AssertionError):
+                    counts["lost"] += 1
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+        killed = 0
+        for _ in range(4):
+            time.sleep(0.5)
+            before = children.read_text().split()
+            os.kill(int(before[0]), signal.SIGKILL)
+            killed += 1
+            ends = time.monotonic() + 10
+            while len(now := children.read_text().split()) < 2 or before[0] in now:
+                assert time.monotonic() < ends, running.log()
+                time.sleep(0.02)
+        time.sleep(0.5)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert counts["refused"] == 0
+        assert counts["good"] > 50
+        # One request in flight on each of four connections, at most, for each worker that was killed.
+        assert counts["lost"] <= 4 * killed, counts
+        _, metrics = running.ask("/metrics")
+        found = re.search(r'authenticate_latency_seconds_count\{result="success"\} ([0-9.]+)', metrics)
+        # Counters of workers that are gone are kept, whichever worker answers.
+        assert found
+        assert counts["good"] <= float(found[1]) <= counts["good"] + counts["lost"]
+        os.kill(running.process.pid, signal.SIGKILL)
+        ends = time.monotonic() + 15
+        for child in now:
+            while Path(f"/proc/{child}/stat").exists():
+                assert time.monotonic() < ends, "a worker outlived its keeper"
+                time.sleep(0.05)
+
+
+@contextmanager
+def stand_in() -> Iterator[str]:
+    """STS's stand-in on a thread."""
+    import asyncio
+
+    from sts_stand_in import StsStandIn
+
+    found: list[str] = []
+    started, stop = threading.Event(), threading.Event()
+
+    async def run() -> None:
+        async with StsStandIn() as sts:
+            found.append(sts.endpoint)
+            started.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    started.wait()
+    try:
+        yield found[0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_files_flags_and_the_end(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    flags = (
+        "-c",
+        str(tmp_path / "config.yaml"),
+        "-l",
+        "json",
+        "--kubeconfig-pregenerated=false",
+        "--feature-gates=SSORoleMatch=true",
+    )
+    with server(tmp_path, "http://127.0.0.1:1", *flags, "--audit-log", str(tmp_path / "audit")) as running:
+        for name, mode in (
+            ("state/key.pem", 0o600),
+            ("state/cert.pem", 0o644),
+            ("webhook.yaml", 0o644),
+            ("audit", 0o600),
+        ):
+            assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode, name
+        assert all(json.loads(line)["time"] for line in running.log().splitlines())
+        # STS cannot be reached: that is no refusal.
+        code, _ = running.ask(
+            "/authenticate",
+            {
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenReview",
+                "spec": {
+                    "token": mint(
+                        Credentials("ASIADEVDEVDEVDEVDEV1", "s", "t"),
+                        "prod",
+                        region="eu-west-2",
+                        now=datetime.now(UTC),
+                        endpoint="http://127.0.0.1:1",
+                    ).value
+                },
+            },
+        )
+        assert code == 503
+        authority = (tmp_path / "webhook.yaml").read_text()
+        running.process.terminate()
+        assert running.process.wait(10) == 0
+    # The certificate is kept: the API server's configuration stays true.
+    with server(tmp_path, "http://127.0.0.1:1", *flags):
+        one, two = (
+            yaml.safe_load(text)["clusters"][0]["cluster"]
+            for text in (authority, (tmp_path / "webhook.yaml").read_text())
+        )
+        assert one["certificate-authority-data"] == two["certificate-authority-data"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "cluster ID cannot be empty"),
+        (("-i", "x", "--backend-mode=Nope"), "not a valid mode"),
+        (("-i", "x", "--partition", "aws-mars"), "Invalid partition"),
+        (("-i", "x", "-c", "/does/not/exist"), "can't read the configuration file"),
+        (("-i", "x", "--feature-gates=Nope=true"), "unknown feature gate"),
+        (("-i", "x", "--sts-endpoint=http://sts.example.com"), "stand for STS"),
+        (("-i", "x", "--state-dir=/proc/x"), "certificate cannot be made"),
+    ],
+)
+def test_a_start_that_cannot_be_meant(arguments: tuple[str, ...], says: str) -> None:
+    done = run_rolecall("server", *arguments, check=False)
+    assert done.returncode == 1, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_file_says_which_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG + "  - username: x\n")
+    done = run_rolecall("server", "-c", str(tmp_path / "config.yaml"), check=False)
+    assert done.returncode == 1
+    assert "config.yaml line 7" in done.stderr
+
+
+def test_init_makes_the_files_ahead(tmp_path: Path) -> None:
+    done = run_rolecall("init", "-i", "prod", "--hostname", "auth.example", cwd=tmp_path)
+    assert "--authentication-token-webhook-config-file=" in done.stdout
+    assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
+    found = yaml.safe_load((tmp_path / "aws-iam-authenticator.kubeconfig").read_text())
+    assert found["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:21362/authenticate"
+    assert (
+        base64.b64decode(found["clusters"][0]["cluster"]["certificate-authority-data"])
+        == (tmp_path / "cert.pem").read_bytes()
+    )
