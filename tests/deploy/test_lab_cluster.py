@@ -137,6 +137,8 @@ def test_people_get_in(place: Place, server: DeployedAuthenticator) -> None:
     user = review(server, logins["object"])["user"]
     assert (user["username"], user["groups"]) == ("by-object", ["team"])
     assert not review(server, logins["stranger"])["authenticated"]
+    # What docs/deploy.md has people search for.
+    assert '"decision":"allow"' in server.said()
     recorded = {(one["decision"], one["canonicalArn"], one["username"]) for one in server.decisions()}
     canonical = {name: f"arn:aws:iam::{ACCOUNT}:role/{role}" for name, role in names.items()}
     assert ("allow", canonical["map"], "by-map") in recorded

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+import subprocess
 import tomllib
 from typing import Any
 
@@ -21,6 +22,7 @@ from deploy_files import (
     CLUSTER_ID,
     DEPLOY,
     HELM_MAJORS,
+    KUBECTL,
     ROOT,
     WORKLOADS,
     Objects,
@@ -84,6 +86,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "image": {"repository": "localhost:5000/rolecall", "tag": "1.0"},
         "deployment": {"tlsSecret": "123", "service": {"clusterIP": "fd00:10:96::50"}},
     },
+    "another user": {"workload": "Deployment", "runAsUser": 65532},
     "host addresses": {"server": {"address": "0.0.0.0"}, "clusterID": "true"},
     "access entries": {
         "server": {
@@ -166,6 +169,45 @@ def test_the_arguments_are_those_of_the_command(workload: str) -> None:
 def test_the_original_s_arguments_are_those_of_the_command() -> None:
     found = parsed(ORIGINAL_ARGUMENTS)
     assert (found["state_dir"], found["kubeconfig_pregenerated"]) == ("/var/aws-iam-authenticator", True)
+
+
+def test_the_original_is_upgraded_in_place() -> None:
+    """Its DaemonSet with the patch: another image and user, room for Python; the rest is as it was."""
+    one = {
+        "name": "aws-iam-authenticator",
+        "image": "example.org/aws-iam-authenticator:v0.7.0",
+        "args": list(ORIGINAL_ARGUMENTS),
+        "resources": {"limits": {"cpu": "100m", "memory": "20Mi"}},
+        "volumeMounts": [{"name": "state", "mountPath": "/var/aws-iam-authenticator/"}],
+    }
+    volumes = [{"name": "state", "hostPath": {"path": "/var/aws-iam-authenticator/"}}]
+    before = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "aws-iam-authenticator", "namespace": "kube-system"},
+        "spec": {
+            "selector": {"matchLabels": {"k8s-app": "aws-iam-authenticator"}},
+            "template": {
+                "metadata": {"labels": {"k8s-app": "aws-iam-authenticator"}},
+                "spec": {"hostNetwork": True, "containers": [one], "volumes": volumes},
+            },
+        },
+    }
+    patch = DEPLOY / "upgrade-from-aws-iam-authenticator.yaml"
+    command = [KUBECTL, "patch", "--local", "-f", "-", "-o", "yaml", "--patch-file", str(patch)]
+    done = subprocess.run(command, input=yaml.safe_dump(before), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    after = yaml.safe_load(done.stdout)
+    for minor in (MINORS[0], MINORS[-1]):
+        kubernetes_validate.validate(after, minor, strict=True)
+    spec = after["spec"]["template"]["spec"]
+    (swapped,) = spec["containers"]
+    assert swapped["image"] == container(kustomized(FOLDERS["DaemonSet"]))["image"]
+    assert swapped["resources"]["limits"] == {"cpu": "1", "memory": "256Mi"}
+    assert spec["securityContext"]["runAsUser"] == 65532
+    for name in ("args", "volumeMounts"):
+        assert swapped[name] == one[name]
+    assert (spec["volumes"], spec["hostNetwork"]) == (volumes, True)
 
 
 def test_a_flag_that_does_not_exist_is_found() -> None:

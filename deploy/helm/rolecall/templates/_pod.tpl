@@ -43,10 +43,10 @@ spec:
   {{- end }}
   securityContext:
     runAsNonRoot: true
-    runAsUser: 10000
-    runAsGroup: 10000
+    runAsUser: {{ int .Values.runAsUser }}
+    runAsGroup: {{ int .Values.runAsUser }}
     {{- if or (not $daemon) .Values.kubeconfigSecret }}
-    fsGroup: 10000
+    fsGroup: {{ int .Values.runAsUser }}
     {{- end }}
     seccompProfile:
       type: RuntimeDefault
