@@ -103,9 +103,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._transport = None
         self._server.forget(self)
+        # An answer under way is finished all the same: others may wait for the same token, and it is recorded.
         self._waiting.clear()
-        if self._task is not None:
-            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:

@@ -2,7 +2,7 @@
 
 A backend's source calls :meth:`MappingStore.take` with every version it sees. A broken one changes nothing, is
 reported with its lines, and is in the metrics until a good one comes; a missing one empties nothing unless that was
-asked for. ADR 7 says why.
+asked for. docs/adr/0009 says why.
 """
 
 from __future__ import annotations

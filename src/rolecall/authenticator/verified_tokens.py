@@ -46,7 +46,7 @@ class VerifiedTokens:
         self._seconds = seconds
         self._max_tokens = max_tokens
         self._known: OrderedDict[bytes, Verified] = OrderedDict()
-        self._asked: dict[bytes, asyncio.Task[tuple[Identity, datetime]]] = {}
+        self._asked: dict[bytes, asyncio.Future[Identity]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -74,24 +74,32 @@ class VerifiedTokens:
     async def verify(self, token: str, now: float) -> Identity:
         """Ask STS about a token, or wait for whoever has asked already. Raises what asking raises."""
         digest = _digest(token)
-        task = self._asked.get(digest)
-        if task is None:
-            # A task of its own: if whoever asked first hangs up, the others still get their answer.
-            task = asyncio.ensure_future(self._ask(token))
-            self._asked[digest] = task
-            task.add_done_callback(lambda done: self._answered(digest, done, now))
-        identity, _ = await asyncio.shield(task)
+        while (waiting := self._asked.get(digest)) is not None:
+            try:
+                return await asyncio.shield(waiting)
+            except asyncio.CancelledError:
+                # Whoever asked has gone away, and somebody else has to; or it is this caller who goes.
+                if not waiting.cancelled():
+                    raise
+        waiting = self._asked[digest] = asyncio.get_running_loop().create_future()
+        try:
+            identity, ends = await self._ask(token)
+        except Exception as error:
+            waiting.set_exception(error)
+            # Nobody else may have waited for it, which asyncio would report.
+            waiting.exception()
+            raise
+        except BaseException:
+            waiting.cancel()
+            raise
+        finally:
+            del self._asked[digest]
+        waiting.set_result(identity)
+        if self._seconds:
+            self._known[digest] = Verified(identity, min(now + self._seconds, ends.timestamp()))
+            if len(self._known) > self._max_tokens:
+                self._known.popitem(last=False)
         return identity
-
-    def _answered(self, digest: bytes, done: asyncio.Task[tuple[Identity, datetime]], now: float) -> None:
-        self._asked.pop(digest, None)
-        # Looking at the exception also keeps asyncio from reporting one that nobody waited for any more.
-        if done.cancelled() or done.exception() is not None or not self._seconds:
-            return
-        identity, ends = done.result()
-        self._known[digest] = Verified(identity, min(now + self._seconds, ends.timestamp()))
-        if len(self._known) > self._max_tokens:
-            self._known.popitem(last=False)
 
 
 def _digest(token: str) -> bytes:

@@ -3,7 +3,7 @@
 A refusal is ``200`` with ``authenticated: false``: an API server takes any other status for a broken webhook. ``429``
 asks it to come back (STS throttles, or one client asks too much), ``503`` says that no answer can be given just now.
 Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authenticator v0.7 ``pkg/server/server.go``,
-which answers a refusal with 403: the one deliberate difference, see ADR 8.
+which answers a refusal with 403: docs/adr/0010 says why.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from prometheus_client import Counter
+
 from rolecall.authenticator import file_sources
 from rolecall.authenticator.certificates import CertificateError, CertificateFiles, load_context, load_into
 from rolecall.authenticator.decision_log import AuditLog, Log, StandardLogging
@@ -172,8 +174,17 @@ def sources(options: WorkerOptions, store: MappingStore, metrics: Metrics) -> li
 
 
 def _sts_events(metrics: Metrics) -> StsEvents:
+    # Regions are those of hosts that were checked, so there are few of them.
+    responses: dict[tuple[int, str], Counter] = {}
+
+    def answered(status: int, region: str) -> None:
+        found = responses.get((status, region))
+        if found is None:
+            found = responses[status, region] = metrics.sts_responses.labels(str(status), region)
+        found.inc()
+
     return StsEvents(
-        answered=lambda status, region: metrics.sts_responses.labels(str(status), region).inc(),
+        answered=answered,
         failed=lambda region: metrics.sts_connection_failures.labels(region).inc(),
         throttled=lambda region: metrics.sts_throttling.labels(region).inc(),
         region_disabled=metrics.sts_disabled_region.inc,

@@ -149,12 +149,12 @@ def _parameters(query: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in query.split("&"):
         name, equals, value = part.partition("=")
-        key = unquote(name).lower()
+        key = (unquote(name) if "%" in name else name).lower()
         if not equals or key not in _ALLOWED:
             raise TokenError("parameter", f"non-whitelisted query parameter {name[:60]!r}")
         if key in found:
             raise TokenError("duplicate", f"query parameter with multiple values: {name[:60]!r}")
-        found[key] = unquote(value)
+        found[key] = unquote(value) if "%" in value else value
     for name in _NEEDED:
         if not found.get(name):
             raise TokenError("missing", f"the token's URL lacks {name}")
