@@ -168,6 +168,8 @@ async def test_access_entries_win_and_their_policies_authorise(tmp_path: Path, s
         # An impersonator's extras come in headers, in lower case (kube-apiserver, filters/impersonation.go).
         lower = {key.lower(): value for key, value in user["extra"].items()}
         assert not (await may("list", "dev-1", extra=lower))["allowed"]
+        lower = {key.lower(): value for key, value in user["extra"].items()}
+        assert not (await may("list", "dev-1", extra=lower))["allowed"]
         for nonsense in ({"extra": []}, {"groups": 5}, {"user": {}}, {"resourceAttributes": []}):
             assert not (await may("list", "dev-1", **nonsense))["allowed"]
         kinds = [json.loads(line)["kind"] for line in (tmp_path / "audit").read_text().splitlines()]
