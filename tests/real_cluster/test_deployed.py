@@ -187,10 +187,14 @@ def test_every_object_is_taken(daemonset: Deployed, workload: str, source: str) 
 
 
 def test_people_get_in_through_the_daemonset(daemonset: Deployed, people: People) -> None:
-    """Who is mapped in aws-auth, and who has an access policy; nobody gets more than that."""
+    """By aws-auth, by an IAMIdentityMapping whose status the server writes, by an access policy; nobody gets more."""
     cluster, server = daemonset.cluster, daemonset.server
-    mapped, viewer, stranger = (people.role(name) for name in ("Mapped", "Viewer", "Stranger"))
+    names = ("Mapped", "Object", "Viewer", "Stranger")
+    mapped, by_object, viewer, stranger = (people.role(name) for name in names)
     map_in_aws_auth(cluster, mapped, "dev")
+    spec = {"arn": by_object, "username": "from-object", "groups": ["team"]}
+    kind = {"apiVersion": "iamauthenticator.k8s.aws/v1alpha1", "kind": "IAMIdentityMapping"}
+    assert cluster.send("POST", MAPPINGS, {**kind, "metadata": {"name": "object"}, "spec": spec})[0] == 201
     entries = server.root / "access-entries.json"
     entries.write_text(
         json.dumps(
@@ -205,8 +209,11 @@ def test_people_get_in_through_the_daemonset(daemonset: Deployed, people: People
         )
     )
     server.start("--kubeconfig", str(pods_own_kubeconfig(cluster, server.root)), "--access-entries", str(entries))
-    dev, reader, nobody = (people.assume(role) for role in (mapped, viewer, stranger))
+    dev, other, reader, nobody = (people.assume(role) for role in (mapped, by_object, viewer, stranger))
     within(5, lambda: whoami(cluster, dev) == (201, "dev"))
+    # No controller but the server itself, with the pods' own rights, says what the object stands for.
+    within(5, lambda: whoami(cluster, other) == (201, "from-object"))
+    assert cluster.send("GET", f"{MAPPINGS}/object")[1]["status"]["canonicalARN"] == by_object.lower()
     assert not may(cluster, dev, "list", "pods"), "aws-auth maps to a group that nothing is bound to"
     assert whoami(cluster, reader)[0] == 201
     assert may(cluster, reader, "list", "pods")
