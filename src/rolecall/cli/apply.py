@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -186,15 +186,21 @@ def _make(journal: Any) -> Report:
         progress.end()
 
 
-def finish(report: Report, run: Run, output: Format, made: Plan | None = None) -> None:
-    """Say how a run ended, and end the command with 1 where something was not done."""
+def finish(
+    report: Report, run: Run, output: Format, made: Plan | None = None, more: Mapping[str, Any] | None = None
+) -> None:
+    """Say how a run ended, and end the command with 1 where something was not done.
+
+    :param more: members of the JSON document besides.
+    """
     if output is Format.table:
         for line in (*_report_lines(report, run), *_record_lines(report, made)):
             sys.stdout.write(line + "\n")
     else:
         steps = [{**_step(one.change, one.state), "why": one.why} for one in report.outcomes]
         found = [dict(record) for record in _records(report, made)]
-        print_data({"run": run.name, "complete": report.complete, "steps": steps, "records": found}, output)
+        told = {"run": run.name, "complete": report.complete, "steps": steps, "records": found}
+        print_data({**told, **(more or {})}, output)
     if not report.complete:
         raise typer.Exit(FAILED)
 

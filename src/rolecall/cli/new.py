@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,7 +116,7 @@ def import_existing(
     from rolecall.manifest.render import shown
 
     accesses = _accesses(account or [])
-    reading = _read([access for _, access in accesses], region or [])
+    reading = read_existing([access for _, access in accesses], region or [])
     for failure in reading.failures:
         raise RolecallError(
             f"account {failure.place} could not be read: {failure.error.what}", advice=failure.error.advice
@@ -153,12 +154,18 @@ def _accesses(texts: list[str]) -> list[tuple[str, AccountAccess]]:
     return list(found.items())
 
 
-def _read(accesses: list[AccountAccess], regions: list[str]) -> Reading:
+def read_existing(accesses: list[AccountAccess], regions: list[str], names: Sequence[str] = ()) -> Reading:
+    """What accounts hold, and their clusters in some regions.
+
+    :param regions: empty: that of each account.
+    :param names: of the clusters that are read; empty: all of them.
+    """
     from datetime import UTC, datetime
 
     from rolecall.access.read_world import find_clusters, read_world
     from rolecall.aws.session import AwsClients
     from rolecall.cli.progress import Progress
+    from rolecall.manifest.explain_errors import nearest
 
     clients = AwsClients(accesses)
     places = [(a.account, where) for a in accesses for where in (regions or [clients.region(a.account)]) if where]
@@ -167,6 +174,12 @@ def _read(accesses: list[AccountAccess], regions: list[str]) -> Reading:
     addresses, failures = find_clusters(clients, places)
     for failure in failures:
         raise failure.error
+    known = sorted({one.name for one in addresses})
+    for name in names:
+        if name not in known:
+            where = ", ".join(sorted({region for _, region in places}))
+            raise RolecallError(f"there is no cluster {name!r} in {where}", advice=nearest(name, known))
+    addresses = tuple(one for one in addresses if not names or one.name in names)
     progress = Progress("reading accounts and clusters")
     try:
         return read_world(clients, addresses, datetime.now(UTC), progress=progress)
