@@ -65,11 +65,16 @@ def write_profiles(path: Path, profiles: Sequence[RoleProfile]) -> Written:
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _held(path):
-        text = _read(path)
-        new, written = merged(text, profiles, where=str(path))
+        text, new, written = preview_profiles(path, profiles)
         if new != text:
             write_private(path, new)
     return written
+
+
+def preview_profiles(path: Path, profiles: Sequence[RoleProfile]) -> tuple[str, str, Written]:
+    """The file's text, the text that :func:`write_profiles` would give it, and what that does; writes nothing."""
+    text = _read(path)
+    return text, *merged(text, profiles, where=str(path))
 
 
 def merged(text: str, profiles: Sequence[RoleProfile], *, where: str = "config") -> tuple[str, Written]:

@@ -84,11 +84,25 @@ def write_contexts(path: Path, contexts: Sequence[Context], *, prune: bool = Fal
     :param use: the key of the context to make current; without it an existing current context stays.
     """
     with _held(path):
-        text = _read(path)
-        new, written = merged(text, contexts, prune=prune, use=use, where=str(path))
+        text, new, written = preview_contexts(path, contexts, prune=prune, use=use)
         if new != text:
             write_private(_target(path), new)
     return written
+
+
+def preview_contexts(
+    path: Path, contexts: Sequence[Context], *, prune: bool = False, use: str = ""
+) -> tuple[str, str, Written]:
+    """The file's text, the text that :func:`write_contexts` would give it, and what that does; writes nothing."""
+    text = _read(path)
+    return text, *merged(text, contexts, prune=prune, use=use, where=str(path))
+
+
+def context_keys(path: Path) -> dict[str, str]:
+    """The contexts of a kubeconfig by name, each with its key; an empty key where it was not written here."""
+    _, document = _parse(_read(path), str(path))
+    own = _own_contexts(document)
+    return {name: own.get(name, "") for one in _items(document, "contexts") if (name := str(one.get("name")))}
 
 
 def merged(
