@@ -74,7 +74,7 @@ def find_clusters(
     places = tuple(places)
     found: list[ClusterAddress] = []
     failures: list[Failure] = []
-    with _threads(workers) as pool:
+    with threads(workers) as pool:
         listed = pool.map(_attempt(lambda place: list_clusters(clients, *place)), places)
         for (account, region), names in zip(places, listed, strict=True):
             if isinstance(names, RolecallError):
@@ -101,7 +101,7 @@ def read_world(
     """
     addresses, accounts = tuple(sorted(set(clusters))), clients.accounts
     tick = _Ticker(progress, len(accounts) + len(addresses))
-    with _threads(workers) as pool, _threads(workers) as calls:
+    with threads(workers) as pool, threads(workers) as calls:
         # First whose the credentials are: an account that cannot be reached is asked once, not for each cluster.
         callers = dict(zip(accounts, pool.map(_attempt(clients.caller_arn), accounts), strict=True))
         reader = _ClusterReader(clients, callers, calls, with_rbac)
@@ -229,7 +229,7 @@ def _attempt(work: Callable[[_Item], _Found]) -> Callable[[_Item], _Found | Role
 
 
 @contextmanager
-def _threads(workers: int) -> Iterator[Executor]:
+def threads(workers: int) -> Iterator[Executor]:
     """A pool that does not start what still waits once somebody has interrupted."""
     pool = ThreadPoolExecutor(workers)
     try:

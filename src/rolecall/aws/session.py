@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from botocore.config import Config
@@ -33,6 +34,8 @@ CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 60
 MAX_ATTEMPTS = 6
 MAX_CONNECTIONS = 8
+# Sessions of profiles' roles, shared by all that this process makes: a code of an MFA device is good for one call.
+_ASSUMED: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,6 @@ class AwsClients:
             max_pool_connections=concurrency,
             user_agent_extra=f"rolecall/{rolecall.__version__}",
         )
-        # One loader for all: the parsed models of the services are its cache, and by far the largest part of a client.
-        self._loader = Session().get_component("data_loader")
         # botocore's sessions are not safe to share by threads, its clients are; making one takes some 5 ms of CPU.
         self._making = threading.RLock()
         self._prompting = threading.Lock()
@@ -184,9 +185,7 @@ class AwsClients:
         return session
 
     def _new_session(self, profile: str) -> Session:
-        session = Session(profile=profile or None)
-        session.register_component("data_loader", self._loader)
-        return session
+        return _session(profile)
 
     def _assuming(self, access: AccountAccess) -> Session:
         session = self._new_session(access.profile)
@@ -214,6 +213,12 @@ class AwsClients:
         with self._making, explained(f"account {access.account}"):
             asks = "mfa_serial" in self._source(access.profile).get_scoped_config()
         return self._prompting if asks else nullcontext()
+
+
+@cache
+def _loader() -> Any:
+    """One loader for all: the parsed models of the services are its cache, and by far the largest part of a client."""
+    return Session().get_component("data_loader")
 
 
 class _RoleProvider(CredentialProvider):  # type: ignore[misc]  # botocore has no types
@@ -250,9 +255,17 @@ class _RoleProvider(CredentialProvider):  # type: ignore[misc]  # botocore has n
             )
 
 
+def _session(profile: str) -> Session:
+    session = Session(profile=profile or None)
+    session.register_component("data_loader", _loader())
+    with explained(f"profile {profile}" if profile else "the environment's credentials"):
+        session.get_component("credential_provider").get_provider("assume-role").cache = _ASSUMED
+    return session
+
+
 def identify(profile: str = "", region: str = "") -> AccountAccess:
     """How the caller's own account is reached, by asking STS which account the credentials are of."""
-    session = Session(profile=profile or None)
+    session = _session(profile)
     with explained(f"profile {profile}" if profile else "the environment's credentials"):
         region = region or session.get_config_variable("region") or ""
         account = session.create_client("sts", region_name=region or None).get_caller_identity()["Account"]
