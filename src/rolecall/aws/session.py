@@ -7,6 +7,7 @@ environment, as it does in botocore.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -34,8 +35,6 @@ CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 60
 MAX_ATTEMPTS = 6
 MAX_CONNECTIONS = 8
-# Sessions of profiles' roles, shared by all that this process makes: a code of an MFA device is good for one call.
-_ASSUMED: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +257,16 @@ class _RoleProvider(CredentialProvider):  # type: ignore[misc]  # botocore has n
 def _session(profile: str) -> Session:
     session = Session(profile=profile or None)
     session.register_component("data_loader", _loader())
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_STS") or os.environ.get("AWS_ENDPOINT_URL") or ""
     with explained(f"profile {profile}" if profile else "the environment's credentials"):
-        session.get_component("credential_provider").get_provider("assume-role").cache = _ASSUMED
+        session.get_component("credential_provider").get_provider("assume-role").cache = _assumed(endpoint)
     return session
+
+
+@cache
+def _assumed(endpoint: str) -> dict[str, Any]:
+    """Sessions of profiles' roles, shared by all that this process makes: an MFA code is good for one call."""
+    return {}
 
 
 def identify(profile: str = "", region: str = "") -> AccountAccess:
