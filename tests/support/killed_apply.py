@@ -1,6 +1,7 @@
 """An apply that is killed with -9 at random moments, then resumed or undone, again and again, against a lab.
 
-Afterwards accounts and clusters must be as the plan found them or as it wanted them, and nothing in between.
+Afterwards accounts and clusters must be as the plan found them or as it wanted them, and nothing in between. And at no
+moment of any of these runs has anybody access that neither of the two gives: their journals are played back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+from replay import Replay
+from rolecall.access.read_world import ClusterAddress, read_world
+from rolecall.access.world import World
+from rolecall.aws.session import AccountAccess, AwsClients
+from rolecall.manifest.plan import from_json
 
 ACCOUNT, REGION = "231144931069", "eu-west-2"
 CLUSTERS = {"one": "CONFIG_MAP", "two": "CONFIG_MAP", "three": "API", "four": "API_AND_CONFIG_MAP"}
@@ -72,7 +80,10 @@ class Attempt:
 
 
 class KilledApply:
-    """A lab, the two states, and the plan from the first to the second."""
+    """A lab, the two states, and the plan from the first to the second.
+
+    The process must be in the lab's shell itself, for it reads accounts and clusters too.
+    """
 
     def __init__(self, environment: Mapping[str, str], folder: Path, seed: int) -> None:
         self.environment, self.folder = dict(environment), folder
@@ -89,9 +100,20 @@ class KilledApply:
         self.rolecall("apply", "-f", "before.yaml", "--yes")
         self.rolecall("plan", "-f", "after.yaml", "--out", "plan.json", code=10)
         self.longest = 4.0
+        self.changes = from_json((folder / "plan.json").read_text()).changes
+        self.replay = Replay(self.read(), self.changes)
+
+    def read(self) -> World:
+        """Accounts and clusters as they are."""
+        places = [ClusterAddress(ACCOUNT, REGION, name) for name in CLUSTERS]
+        reading = read_world(AwsClients([AccountAccess(ACCOUNT)]), places, datetime.now(UTC))
+        assert not reading.failures
+        assert not any(state.unread for state in reading.world.clusters.values())
+        return reading.world
 
     def attempt(self) -> Attempt:
         """Apply, kill, and resume or undo; afterwards everything is checked and as before."""
+        start = self.read()
         known = set(self.runs.glob("*.jsonl"))
         process = subprocess.Popen(
             [sys.executable, "-m", "rolecall", "apply", "plan.json", "--yes"],
@@ -109,13 +131,17 @@ class KilledApply:
             self.longest = min(self.longest, time.monotonic() - begun)
         (journal,) = new
         lines = journal.read_bytes().count(b"\n")
+        self.replay.hold(found := self.read(), f"{journal.name}, as it was found")
         then = self.random.choice(["resume", "undo"])
         if then == "resume":
             self.rolecall("resume", journal.stem)
             self.rolecall("plan", "-f", "after.yaml", code=0)
-            self.rolecall("undo", journal.stem, "--yes")
-        else:
-            self.rolecall("undo", journal.stem, "--yes")
+            found = self.read()
+        self.replay.run(journal, start)
+        known = set(self.runs.glob("*.jsonl"))
+        self.rolecall("undo", journal.stem, "--yes")
+        for undo in set(self.runs.glob("*.jsonl")) - known:
+            self.replay.run(undo, found)
         self.rolecall("plan", "-f", "before.yaml", code=0)
         return Attempt(lines, "finished" if finished else then)
 
