@@ -97,7 +97,7 @@ def show(made: Plan, output: Format) -> None:
         from rolecall.manifest.render import plan_lines
 
         for line in plan_lines(made):
-            sys.stdout.write(f"{_coloured(line)}\n")
+            sys.stdout.write(f"{coloured(line)}\n")
         return
     from rolecall.manifest.plan import to_json
 
@@ -118,7 +118,8 @@ def write_plan(made: Plan, out: Path) -> None:
 _COLOURS = {"+": "32", "-": "31", "~": "33", "!": "31"}
 
 
-def _coloured(line: str) -> str:
+def coloured(line: str) -> str:
+    """A line of a plan or a diff in colour, where it is read on a terminal."""
     mark = line.lstrip()[:2]
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return line

@@ -39,7 +39,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     for place in sorted({change.resource.place for change in changes}, key=lambda one: (one.startswith("arn:"), one)):
         yield place_label(place)
         for change in sorted((c for c in changes if c.resource.place == place), key=lambda one: one.resource):
-            yield from _change_lines(change)
+            yield from change_lines(change)
         yield ""
     told = [*effect_lines(plan.effects)]
     yield from [*told, ""] if told else []
@@ -68,16 +68,18 @@ def summary(plan: Plan) -> str:
         "to remove": sum(c.after is None for c in changes),
     }
     words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    where = " and ".join(_count(n, noun) for n, noun in ((accounts, "account"), (clusters, "cluster")) if n)
-    refused = f" {_count(len(plan.refusals), 'refusal')}: it is not applied." if plan.refusals else ""
+    where = " and ".join(counted(n, noun) for n, noun in ((accounts, "account"), (clusters, "cluster")) if n)
+    refused = f" {counted(len(plan.refusals), 'refusal')}: it is not applied." if plan.refusals else ""
     return f"Plan: {words}, in {where}.{refused}"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """``1 account``, ``2 accounts``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _change_lines(change: Change) -> Iterator[str]:
+def change_lines(change: Change) -> Iterator[str]:
+    """One change, line by line: what it is of, then what is inside or how it differs."""
     before, after = change.before, change.after
     sign = "+" if before is None else "-" if after is None else "~"
     yield f"  {sign} {_NOUNS[change.resource.kind]} {shown(_title(change))}"
