@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rolecall.clusters.errors import ClusterError
 from rolecall.clusters.exec_credentials import (
     API_VERSIONS,
@@ -25,9 +23,9 @@ from rolecall.clusters.exec_credentials import (
     TokenSource,
 )
 from rolecall.clusters.transport import Endpoint, utc_now
+from rolecall.mapping.bounded_yaml import UnreadableYamlError, load_plain
 
-MAX_FILE = 16 << 20
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_FILE = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +74,11 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE:
             raise ClusterError("larger than a kubeconfig can be", where=str(path))
-        found = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 -- a safe loader
+        found = load_plain(path.read_bytes())
     except OSError as error:
         raise ClusterError(f"cannot read it: {error.strerror}", where=str(path)) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ClusterError("not YAML", where=f"{path} line {mark.line + 1 if mark else 1}") from None
+    except UnreadableYamlError as error:
+        raise ClusterError(error.what, where=f"{path} line {error.line}") from None
     if not isinstance(found, dict):
         raise ClusterError("no kubeconfig", where=str(path))
     return found

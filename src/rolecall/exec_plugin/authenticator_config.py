@@ -5,9 +5,8 @@ Source: aws-iam-authenticator v0.7 ``cmd/aws-iam-authenticator/root.go``.
 
 from __future__ import annotations
 
-import yaml
-
 from rolecall.exec_plugin.arguments import UsageError
+from rolecall.mapping.bounded_yaml import UnreadableYamlError, load_plain
 
 _MAX_FILE = 1_048_576
 
@@ -25,9 +24,9 @@ def cluster_id(path: str) -> str:
     if len(data) > _MAX_FILE:
         raise UsageError(f"has more than {_MAX_FILE} bytes", where=path)
     try:
-        found = yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"is not YAML: {' '.join(str(error).split())[:200]}", where=path) from None
+        found = load_plain(data)
+    except UnreadableYamlError as error:
+        raise UsageError(f"is not YAML: {error.what}", where=f"{path}:{error.line}") from None
     value = found.get("clusterID", "") if isinstance(found, dict) else ""
     if not isinstance(value, str):
         raise UsageError("clusterID is not a text", where=path)

@@ -18,9 +18,10 @@ from typing import Any
 
 from rolecall.errors import RolecallError
 from rolecall.local_files.private import write_private
+from rolecall.mapping.bounded_yaml import UnreadableYamlError, check_bounds, load_plain
 
 OWN = "rolecall"
-MAX_FILE = 16 * 1024 * 1024
+MAX_FILE = 4 * 1024 * 1024
 LOCK_SECONDS = 5.0
 _SECTIONS = ("clusters", "users", "contexts")
 _NONE: Mapping[str, str] = {}
@@ -141,12 +142,9 @@ def merged(
 
 def _foreign(text: str) -> dict[str, Any]:
     """What a text holds that was not written here, as another reader of YAML sees it."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found = (yaml.load(text, Loader=loader) if text.strip() else None) or {}  # noqa: S506 -- a safe loader
-    except yaml.YAMLError:
+        found = (load_plain(text) if text.strip() else None) or {}
+    except UnreadableYamlError:
         raise KubeconfigError("is YAML to one reader and none to another", advice="mend it first") from None
     own = _own_contexts(found)
     kept = {key: value for key, value in found.items() if value and key not in (*_SECTIONS, "current-context")}
@@ -260,13 +258,18 @@ def _items(document: Mapping[str, Any], section: str) -> list[Mapping[str, Any]]
 def _parse(text: str, where: str) -> tuple[Any, MutableMapping[str, Any]]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
+    from yaml import YAMLError as PlainYamlError
 
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 1_000_000
     try:
+        if text.strip():
+            check_bounds(text)
         document = yaml.load(text) if text.strip() else None
-    except YAMLError as error:
+    except UnreadableYamlError as error:
+        raise KubeconfigError(f"{error.what}; it was not changed", where=f"{where}:{error.line}") from None
+    except (YAMLError, PlainYamlError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise KubeconfigError(

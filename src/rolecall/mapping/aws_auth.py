@@ -17,6 +17,7 @@ import yaml
 
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
+from rolecall.mapping.bounded_yaml import UnreadableYamlError, check_bounds
 
 # An object of the API server is at most 1.5 MiB (etcd's request limit); nothing longer can come from a cluster.
 MAX_SECTION = 1_572_864
@@ -120,9 +121,13 @@ def _section(text: str, section: str, problems: list[Problem]) -> Iterator[Any]:
         problems.append(Problem(section, 1, "the text is longer than a cluster can hold", "too-long"))
         return
     try:
+        check_bounds(text)
         loader = _Loader(text)
         node = loader.get_node() if loader.check_node() else None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except UnreadableYamlError as error:
+        problems.append(Problem(section, error.line, f"{error.what}, so the whole section is lost", "not-yaml"))
+        return
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         problems.append(Problem(section, line, "not YAML, so the whole section is lost", "not-yaml"))

@@ -43,16 +43,39 @@ def compose(text: str) -> yaml.Node | None:
     if len(text) > MAX_LENGTH:
         raise UnreadableYamlError(1, f"the text has {len(text)} characters, {MAX_LENGTH} are read at most")
     try:
-        _check(text)
+        check_bounds(text)
         node: yaml.Node | None = _Loader(text).get_single_node()
     except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "unreadable characters"
-        raise UnreadableYamlError(mark.line + 1 if mark else 1, f"not YAML: {problem}") from None
+        raise _unreadable(error) from None
     return None if node is None or node.tag == NULL else node
 
 
-def _check(text: str) -> None:
+def load_plain(text: str | bytes) -> Any:
+    """The text's only document as plain values, within the bounds.
+
+    :raises UnreadableYamlError: as :func:`compose` does.
+    """
+    if len(text) > MAX_LENGTH:
+        raise UnreadableYamlError(1, f"the text has {len(text)} characters, {MAX_LENGTH} are read at most")
+    try:
+        check_bounds(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 -- a safe loader
+    except (yaml.YAMLError, ValueError) as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> UnreadableYamlError:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "unreadable characters"
+    return UnreadableYamlError(mark.line + 1 if mark else 1, f"not YAML: {problem}")
+
+
+def check_bounds(text: str | bytes) -> None:
+    """Refuse a text that nests too deep or holds too many values for a reader that recurses.
+
+    :raises UnreadableYamlError: beyond :data:`MAX_DEPTH` or :data:`MAX_NODES`, with the line.
+    :raises yaml.YAMLError: where it is no YAML.
+    """
     depth = 0
     for nodes, event in enumerate(yaml.parse(text, Loader=_Loader)):
         if isinstance(event, _STARTS):

@@ -46,13 +46,18 @@ def load_yaml(body: bytes) -> Any:
     """The value in a YAML body: what server-side apply sends."""
     import yaml
 
+    from rolecall.mapping.bounded_yaml import UnreadableYamlError, check_bounds
+
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         # Anchors could make a small text a huge object; no client sends them.
+        check_bounds(body)
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(body, Loader=loader)):
             raise bad_request("YAML aliases are not accepted")
         return yaml.load(body, Loader=loader)  # noqa: S506 -- a safe loader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except UnreadableYamlError as error:
+        raise bad_request(f"error decoding YAML: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise bad_request(f"error decoding YAML: {str(error).splitlines()[0][:120]}") from None
 
 
