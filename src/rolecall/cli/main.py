@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 import rolecall
-from rolecall.cli import access_entry, apply, aws_auth, lab, map_entries, new, plan, server, token
+from rolecall.cli import (
+    access_entry,
+    apply,
+    aws_auth,
+    client_files,
+    drift,
+    grant,
+    lab,
+    map_entries,
+    new,
+    plan,
+    server,
+    token,
+)
 from rolecall.cli.go_flags import GoFlags
 from rolecall.cli.output import fail
 from rolecall.errors import RolecallError
@@ -32,7 +45,12 @@ app.command("apply")(apply.apply)
 app.command("resume")(apply.resume)
 app.command("undo")(apply.undo)
 app.command("runs")(apply.runs)
+app.command("grant")(grant.grant)
+app.command("revoke")(grant.revoke)
+app.command("drift")(drift.drift)
 app.command("schema")(plan.schema)
+app.command("kubeconfig")(client_files.kubeconfig)
+app.command("profiles")(client_files.profiles)
 app.command("token", context_settings=token.PASS_ON)(token.token)
 app.command("eks", context_settings=token.PASS_ON)(token.eks)
 app.command("verify")(token.verify)

@@ -1,0 +1,482 @@
+"""A person writes their own kubeconfig and AWS profiles, and unmodified kubectl and aws use them.
+
+The administrator has applied access.yaml; from then on everything is done as ann, who has no rights of an administrator.
+Sources: AWS CLI command reference, ``eks update-kubeconfig``; AWS CLI user guide, "Using an IAM role in the AWS CLI".
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from botocore.session import Session
+
+from rolecall.lab.aws_endpoint.iam.mfa import code_at
+from rolecall.local_files.aws_profiles import MARK
+
+MAIN, OTHER, REGION = "231144931069", "444455556666", "eu-west-2"
+ACCESS = f"""\
+accounts:
+  main: {{id: "{MAIN}", profile: lab-admin}}
+  other: {{id: "{OTHER}", profile: lab-admin-{OTHER}}}
+people:
+  ann: {{user: ann, account: main}}
+  bob: {{user: bob, account: main}}
+groups:
+  platform: [ann]
+roles:
+  Admins: {{account: main, path: /team/, assumableBy: [platform], conditions: {{sessionName: username}}}}
+  Viewers: {{account: main, assumableBy: [{{group: platform}}], maxSessionDuration: 14400}}
+  Past: {{account: main, assumableBy: [{{person: ann, until: 2020-01-01}}]}}
+  Secured: {{account: main, assumableBy: [ann], conditions: {{mfa: true}}}}
+  Partners: {{account: other, name: Viewers, assumableBy: [ann], conditions: {{externalId: the-id}}}}
+  Bobs: {{account: main, assumableBy: [bob]}}
+clusters:
+  prod: {{account: main, region: {REGION}}}
+  staging: {{account: main, region: {REGION}, mapping: access-entries}}
+  other-prod: {{account: other, region: {REGION}, name: prod}}
+grants:
+  - {{role: Admins, clusters: [prod, staging], username: "admin:{{{{SessionName}}}}", groups: [admins], bindings: [{{clusterRole: cluster-admin}}]}}
+  - {{role: Viewers, clusters: prod, username: "viewer:{{{{SessionName}}}}", groups: [viewers], bindings: [{{clusterRole: view}}]}}
+  - {{role: Viewers, clusters: staging, until: 2020-01-01, groups: [viewers], bindings: [{{clusterRole: view}}]}}
+  - {{role: Past, clusters: prod, groups: [viewers]}}
+  - {{role: Secured, clusters: staging, username: "secured:{{{{SessionName}}}}", groups: [viewers], bindings: [{{clusterRole: view}}]}}
+  - {{role: Partners, clusters: other-prod, groups: [viewers], username: "partner:{{{{SessionName}}}}", bindings: [{{clusterRole: view}}]}}
+  - {{role: Bobs, clusters: prod, groups: [viewers]}}
+  - {{person: ann, clusters: staging, username: ann-herself, groups: [viewers]}}
+"""
+# ann's own part: AWS asks for it across accounts (IAM user guide, "Cross-account policy evaluation logic").
+OWN_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:aws:iam::{OTHER}:role/Viewers"},
+        {"Effect": "Allow", "Action": "iam:ListMFADevices", "Resource": f"arn:aws:iam::{MAIN}:user/ann"},
+        {
+            "Effect": "Allow",
+            "Action": "eks:DescribeCluster",
+            "Resource": f"arn:aws:eks:{REGION}:{MAIN}:cluster/staging",
+        },
+    ],
+}
+THEIRS_AWS = f"""\
+# my own file
+[default]
+region = {REGION}   
+[profile Viewers]
+# by hand
+region = us-east-1
+"""  # noqa: W291 -- blanks at the end of a person's lines stay
+THEIRS_KUBE = """\
+# my clusters
+apiVersion: v1
+kind: Config
+current-context: "home"
+clusters:
+- name: home   # under the desk
+  cluster:
+    server: https://10.0.0.1:6443
+contexts:
+- context: {cluster: home, user: me}
+  name: home
+- context: {cluster: home, user: me}
+  name: staging/Admins
+users:
+- name: me
+  user:
+    token: 'not-for-the-diff'
+"""
+EXPECTED = {
+    f"{MAIN}/prod/Viewers": "viewer:",
+    "prod/Admins": "admin:ann",
+    f"{MAIN}/staging/Admins": "admin:ann",
+    "staging/ann": "ann-herself",
+    f"{OTHER}/prod/Viewers": "partner:",
+}
+
+
+@dataclass
+class Person:
+    """Somebody with a HOME of their own in the lab's machine."""
+
+    home: Path
+    variables: dict[str, str]
+
+    def run(self, *command: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            env=self.variables,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert code is None or done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def rolecall(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "rolecall", *arguments, code=code)
+
+    def json(self, *arguments: str, code: int | None = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.rolecall(*arguments, "-o", "json", code=code).stdout)
+        return found
+
+    def whoami(self, context: str) -> dict[str, Any]:
+        shown = self.run("kubectl", "--context", context, "auth", "whoami", "-o", "json")
+        info: dict[str, Any] = json.loads(shown.stdout)["status"]["userInfo"]
+        return info
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.home / ".kube" / "config"
+
+    @property
+    def aws_config(self) -> Path:
+        return self.home / ".aws" / "config"
+
+
+@dataclass
+class Organisation:
+    """A lab to which access.yaml was applied."""
+
+    administrator: Person
+    keys: dict[str, dict[str, str]]
+    serial: str
+    seed: str
+    folder: Path
+
+    def person(self, name: str, home: Path, *, key: str = "") -> Person:
+        """A new HOME with the person's access key in it, and access.yaml."""
+        variables = {k: v for k, v in self.administrator.variables.items() if k not in ("AWS_PROFILE", "AWS_REGION")}
+        variables |= {"HOME": str(home), "ROLECALL_LAB_HOME": ""}
+        variables.pop("AWS_DEFAULT_REGION", None)
+        found = Person(home, variables)
+        (home / ".aws").mkdir()
+        (home / ".kube").mkdir()
+        found.aws_config.write_text(THEIRS_AWS)
+        found.kubeconfig.write_text(THEIRS_KUBE)
+        own = self.keys[name]
+        (home / ".aws" / "credentials").write_text(
+            f"[{key or 'default'}]\naws_access_key_id = {own['AccessKeyId']}\n"
+            f"aws_secret_access_key = {own['SecretAccessKey']}\n"
+        )
+        (home / "access.yaml").write_text(ACCESS)
+        return found
+
+
+def administrator(person: Person, profile: str) -> Callable[[str], Any]:
+    """Makes clients of AWS for the lab's administrator."""
+    session = Session(profile=profile)
+    for name in ("credentials", "config"):
+        session.set_config_variable(f"{name}_file", str(Path(person.variables["HOME"]) / ".aws" / name))
+    variables = person.variables
+    return lambda service: session.create_client(
+        service, region_name=REGION, endpoint_url=variables["AWS_ENDPOINT_URL"]
+    )
+
+
+@pytest.fixture(scope="module")
+def organisation(start_lab: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    lab = start_lab("--account", MAIN, "--account", OTHER, "--region", REGION)
+    folder = tmp_path_factory.mktemp("administrator")
+    admin = Person(folder, lab.environment())
+
+    clients = {MAIN: administrator(admin, "lab-admin"), OTHER: administrator(admin, f"lab-admin-{OTHER}")}
+    for account, name in ((MAIN, "prod"), (MAIN, "staging"), (OTHER, "prod")):
+        eks = clients[account]("eks")
+        eks.create_cluster(
+            name=name,
+            roleArn=f"arn:aws:iam::{account}:role/eks",
+            resourcesVpcConfig={"subnetIds": ["subnet-1"]},
+            accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"},
+        )
+        eks.get_waiter("cluster_active").wait(name=name, WaiterConfig={"Delay": 0.2})
+    (folder / "access.yaml").write_text(ACCESS)
+    admin.rolecall("apply", "--yes")
+    iam = clients[MAIN]("iam")
+    iam.create_user(UserName="stranger")
+    keys = {name: iam.create_access_key(UserName=name)["AccessKey"] for name in ("ann", "bob", "stranger")}
+    iam.put_user_policy(UserName="ann", PolicyName="own", PolicyDocument=json.dumps(OWN_POLICY))
+    device = iam.create_virtual_mfa_device(VirtualMFADeviceName="ann-phone")["VirtualMFADevice"]
+    serial, seed = device["SerialNumber"], device["Base32StringSeed"].decode()
+    step = int(time.time()) // 30
+    # Codes of some time ago, so that the present one is still unused.
+    codes = {f"AuthenticationCode{n}": code_at(seed, step - 5 + n) for n in (1, 2)}
+    iam.enable_mfa_device(UserName="ann", SerialNumber=serial, **codes)
+    return Organisation(admin, keys, serial, seed, folder)
+
+
+@pytest.fixture
+def ann(organisation: Organisation, tmp_path: Path) -> Person:
+    return organisation.person("ann", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def profiles(organisation: Organisation, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `rolecall profiles` makes of ann's file."""
+    person = organisation.person("ann", tmp_path_factory.mktemp("profiles"))
+    person.rolecall("profiles")
+    return person.aws_config.read_text()
+
+
+@pytest.fixture
+def ann_with_profiles(ann: Person, profiles: str) -> Person:
+    ann.aws_config.write_text(profiles)
+    return ann
+
+
+def test_profiles_are_used_by_the_aws_cli(ann: Person, organisation: Organisation) -> None:
+    done = ann.json("profiles")
+    # A profile Viewers is ann's own already, and two accounts have a role of that name.
+    names = ["Admins", "Secured", f"{MAIN}-Viewers", f"{OTHER}-Viewers"]
+    assert (sorted(done["added"]), done["failed"]) == (sorted(names), [])
+    for name, role, session in (
+        ("Admins", f"{MAIN}:assumed-role/Admins", "/ann"),
+        (f"{MAIN}-Viewers", f"{MAIN}:assumed-role/Viewers", ""),
+        (f"{OTHER}-Viewers", f"{OTHER}:assumed-role/Viewers", ""),
+    ):
+        shown = json.loads(ann.run("aws", "--profile", name, "sts", "get-caller-identity").stdout)
+        assert f"arn:aws:sts::{role}/" in shown["Arn"]
+        assert shown["Arn"].endswith(session)
+    text = ann.aws_config.read_text()
+    assert text.startswith(THEIRS_AWS), "ann's own lines stay to the byte"
+    secured = text.split("[profile Secured]")[1]
+    assert secured.split("\n\n")[0] == (
+        f"\n{MARK}\nrole_arn = arn:aws:iam::{MAIN}:role/Secured\nsource_profile = default\nregion = {REGION}\n"
+        f"output = json\nmfa_serial = {organisation.serial}"
+    )
+    again = ann.json("profiles")
+    assert (again["added"], again["changed"]) == ([], [])
+    assert ann.aws_config.read_text() == text, "a second run changes nothing to the byte"
+
+
+@pytest.mark.parametrize("plugin", ["rolecall", "aws"])
+def test_kubectl_reaches_every_cluster_as_every_role(ann_with_profiles: Person, plugin: str) -> None:
+    ann = ann_with_profiles
+    before = ann.kubeconfig.read_text()
+    done = ann.json("kubeconfig", "--all", "--exec", plugin)
+    assert set(done["added"]) == {*EXPECTED, "staging/Secured"}
+    assert (done["failed"], done["current"]) == ([], "home")
+    for context, username in EXPECTED.items():
+        found = ann.whoami(context)["username"]
+        assert found.startswith(username)
+        assert found != username or not username.endswith(":")
+    # Two roles on one cluster are two users of it.
+    assert "admins" in ann.whoami("prod/Admins")["groups"]
+    assert "admins" not in ann.whoami(f"{MAIN}/prod/Viewers")["groups"]
+    text = ann.kubeconfig.read_text()
+    mine = before.split("contexts:")
+    assert text.startswith(mine[0]), "ann's own entries, their comments and order stay"
+    assert yaml.safe_load(text)["users"][0] == {"name": "me", "user": {"token": "not-for-the-diff"}}
+    again = ann.json("kubeconfig", "--all", "--exec", plugin)
+    assert (again["added"], again["changed"], again["removed"]) == ([], [], [])
+    assert ann.kubeconfig.read_text() == text, "a second run changes nothing to the byte"
+
+
+def exec_of(person: Person, context: str) -> dict[str, Any]:
+    config = yaml.safe_load(person.kubeconfig.read_text())
+    [user] = [one["context"]["user"] for one in config["contexts"] if one["name"] == context]
+    [entry] = [one["user"]["exec"] for one in config["users"] if one["name"] == user]
+    found: dict[str, Any] = entry
+    return found
+
+
+def test_the_entry_of_the_aws_cli_is_the_one_that_it_writes_itself(ann_with_profiles: Person) -> None:
+    role = f"arn:aws:iam::{MAIN}:role/Viewers"
+    ann = ann_with_profiles
+    ann.rolecall("kubeconfig", "--profile", "default", "--exec", "aws", "--kubeconfig", str(ann.kubeconfig))
+    theirs = ann.home / "theirs"
+    ann.run(
+        "aws", "--profile", f"{MAIN}-Viewers", "eks", "update-kubeconfig", "--name", "prod", "--role-arn", role,
+        "--kubeconfig", str(theirs),
+    )  # fmt: skip
+    [expected] = [one["user"]["exec"] for one in yaml.safe_load(theirs.read_text())["users"]]
+    entry = exec_of(ann, f"{MAIN}/prod/Viewers")
+    # The AWS CLI shortens the flag, and was asked for by another profile, since ann may not describe this cluster.
+    assert entry["args"] == ["--role-arn" if one == "--role" else one for one in expected["args"]]
+    assert (entry["command"], entry["apiVersion"]) == (expected["command"], expected["apiVersion"])
+    assert entry["env"] == [{"name": "AWS_PROFILE", "value": "default"}]
+    # A session name is nothing that `aws eks get-token --role-arn` could be told: the role's own profile has it.
+    admins = exec_of(ann, "prod/Admins")
+    assert "--role-arn" not in admins["args"]
+    assert admins["env"] == [{"name": "AWS_PROFILE", "value": "Admins"}]
+
+
+def test_what_a_role_asks_for_is_written_or_told(ann: Person) -> None:
+    done = ann.json("kubeconfig", "--exec", "aws", code=1)
+    assert set(done["added"]) == {f"{MAIN}/prod/Viewers", "staging/ann"}
+    told = {
+        (one["cluster"].rpartition(":")[2], one["role"].rpartition("/")[2]): one["reason"] for one in done["failed"]
+    }
+    assert "a session name" in told["cluster/prod", "Admins"]
+    assert "an MFA code" in told["cluster/staging", "Secured"]
+    assert "an external id" in told["cluster/prod", "Viewers"]
+    assert {one["advice"] for one in done["failed"]} == {"write a profile for it first: rolecall profiles"}
+    done = ann.json("kubeconfig", code=1)
+    assert [one["role"].rpartition("/")[2] for one in done["failed"]] == ["Secured"]
+    assert exec_of(ann, "prod/Admins")["args"][-4:] == ["-r", f"arn:aws:iam::{MAIN}:role/team/Admins", "-s", "ann"]
+    assert exec_of(ann, f"{OTHER}/prod/Viewers")["args"][-2:] == ["-e", "the-id"]
+
+
+def test_a_key_in_the_environment_does_not_make_somebody_else_of_the_person(
+    ann: Person, organisation: Organisation, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # aws/aws-cli issue 7794: such a key silently beats AWS_PROFILE in the exec entry.
+    ann.rolecall("kubeconfig", "--profile", "default", "--role", "Viewers", "--cluster", "prod")
+    stranger = organisation.keys["stranger"]
+    ann.variables |= {
+        "AWS_ACCESS_KEY_ID": stranger["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": stranger["SecretAccessKey"],
+    }
+    assert ann.whoami(f"{MAIN}/prod/Viewers")["username"].startswith("viewer:")
+    refused = ann.rolecall("profiles", code=1)
+    assert "names neither a person nor a role who is" in refused.stderr
+    ann.variables |= {
+        "AWS_ACCESS_KEY_ID": organisation.keys["ann"]["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": organisation.keys["ann"]["SecretAccessKey"],
+        "AWS_REGION": REGION,
+    }
+    assert "a key in the environment, which no profile can name" in ann.rolecall("profiles", code=1).stderr
+
+
+def test_a_code_is_asked_for_once_where_only_such_a_role_can_describe(
+    ann_with_profiles: Person, organisation: Organisation
+) -> None:
+    ann = ann_with_profiles
+    ann.rolecall("kubeconfig", "--cluster", "staging", "--role", "Secured")
+    entry = exec_of(ann, "staging/Secured")
+    assert entry["env"] == [{"name": "AWS_PROFILE", "value": "Secured"}]
+    refused = ann.run("kubectl", "--context", "staging/Secured", "auth", "whoami", code=None)
+    assert "there is no terminal to ask at" in refused.stderr
+
+
+def test_another_person_reaches_only_what_is_theirs(organisation: Organisation, tmp_path: Path) -> None:
+    bob = organisation.person("bob", tmp_path)
+    done = bob.json("kubeconfig", "--all")
+    assert done["added"] == ["prod/Bobs"]
+    assert "viewers" in bob.whoami("prod/Bobs")["groups"]
+    # With ann's files bob is refused: by STS for the role, and by the cluster for himself.
+    for arguments in (["-r", f"arn:aws:iam::{MAIN}:role/Viewers"], []):
+        token = bob.rolecall("token", "-i", "prod", "--token-only", *arguments, code=None)
+        if arguments:
+            assert token.returncode == 1
+            assert "not authorized to perform: sts:AssumeRole" in token.stderr
+            continue
+        shown = bob.run("kubectl", "--context", "prod/Bobs", "--token", token.stdout.strip(), "auth", "whoami", code=1)
+        assert "Unauthorized" in shown.stderr or "must be logged in" in shown.stderr
+
+
+def test_who_is_not_in_the_file_is_told_so(organisation: Organisation, tmp_path: Path) -> None:
+    stranger = organisation.person("stranger", tmp_path)
+    for command in ("kubeconfig", "profiles"):
+        refused = stranger.rolecall(command, code=1)
+        assert f"access.yaml: it names neither a person nor a role who is arn:aws:iam::{MAIN}:user/stranger" in refused.stderr  # fmt: skip
+    assert stranger.kubeconfig.read_text() == THEIRS_KUBE
+    assert stranger.aws_config.read_text() == THEIRS_AWS
+
+
+def test_a_dry_run_shows_the_change_without_anybodys_secret_and_writes_nothing(ann: Person) -> None:
+    shown = ann.rolecall("kubeconfig", "--dry-run", "--cluster", "prod", "--role", "Viewers")
+    assert "+    server: https://" in shown.stdout
+    assert "not-for-the-diff" not in shown.stdout
+    assert not [line for line in shown.stdout.splitlines() if line.startswith("-") and not line.startswith("---")]
+    shown = ann.rolecall("profiles", "--dry-run", "-o", "yaml")
+    assert "+[profile Admins]" in yaml.safe_load(shown.stdout)["diff"]
+    assert (ann.kubeconfig.read_text(), ann.aws_config.read_text()) == (THEIRS_KUBE, THEIRS_AWS)
+
+
+def test_use_and_prune(ann_with_profiles: Person) -> None:
+    ann = ann_with_profiles
+    done = ann.json("kubeconfig", "--use", "prod/Admins")
+    assert done["current"] == "prod/Admins"
+    assert ann.run("kubectl", "config", "current-context").stdout == "prod/Admins\n"
+    wrong = ann.rolecall("kubeconfig", "--use", "prod/Admin", code=1)
+    assert "did you mean prod/Admins?" in wrong.stderr
+    file = ann.home / "access.yaml"
+    file.write_text(ACCESS.replace("  platform: [ann]", "  platform: [bob]"))
+    kept = ann.json("kubeconfig")
+    assert (kept["removed"], "prod/Admins" in ann.kubeconfig.read_text()) == ([], True)
+    pruned = ann.json("kubeconfig", "--prune")
+    assert set(pruned["removed"]) == {"prod/Admins", f"{MAIN}/staging/Admins", f"{MAIN}/prod/Viewers"}
+    assert {one["name"] for one in yaml.safe_load(ann.kubeconfig.read_text())["contexts"]} == {
+        "home", "staging/Admins", "staging/ann", "staging/Secured", f"{OTHER}/prod/Viewers",
+    }  # fmt: skip
+    refused = ann.rolecall("kubeconfig", "--prune", "--role", "Admins", code=2)
+    assert "--prune looks at everything" in refused.stderr
+
+
+def test_one_failure_stops_no_other_and_removes_nothing(ann_with_profiles: Person) -> None:
+    ann = ann_with_profiles
+    ann.rolecall("kubeconfig")
+    before = ann.kubeconfig.read_text()
+    more = ACCESS.replace("clusters:\n  prod", f"clusters:\n  gone: {{account: main, region: {REGION}}}\n  prod")
+    more = more.replace("roles:\n", "roles:\n  Never: {account: main, assumableBy: [ann]}\n")
+    more = more.replace(
+        "grants:\n", "grants:\n  - {role: Viewers, clusters: gone}\n  - {role: Never, clusters: prod}\n"
+    )
+    (ann.home / "access.yaml").write_text(more.replace("[platform]", "[bob]"))
+    done = ann.json("kubeconfig", "--prune", code=1)
+    told = {one["cluster"].rpartition("/")[2]: one["reason"] for one in done["failed"]}
+    assert "DescribeCluster: " in told["gone"]
+    assert "not authorized to perform: sts:AssumeRole" in told["prod"]
+    assert done["removed"] == []
+    assert done["notes"] == ["no context was removed, because not everything could be read"]
+    assert ann.kubeconfig.read_text() == before
+
+
+def test_names_of_other_files_of_kubeconfig_are_left_to_them(ann: Person) -> None:
+    second = ann.home / "second"
+    second.write_text(THEIRS_KUBE.replace("name: staging/Admins", "name: prod/Admins"))
+    ann.variables["KUBECONFIG"] = f"{ann.home / 'first'}:{second}"
+    done = ann.json("kubeconfig", "--cluster", "prod", "--role", "Admins")
+    assert done["added"] == [f"{MAIN}/prod/Admins"]
+    assert ann.whoami(f"{MAIN}/prod/Admins")["username"] == "admin:ann"
+
+
+def test_without_a_file_an_administrator_gets_what_iam_and_the_clusters_say(
+    organisation: Organisation, tmp_path: Path
+) -> None:
+    admin = Person(tmp_path, organisation.administrator.variables | {"KUBECONFIG": str(tmp_path / "config")})
+    done = admin.json("kubeconfig")
+    # The administrator made the clusters, and no trust policy names them.
+    assert (set(done["added"]), done["failed"]) == ({"prod/lab-admin", "staging/lab-admin"}, [])
+    assert admin.run("kubectl", "--context", "prod/lab-admin", "auth", "can-i", "*", "*").stdout == "yes\n"
+    assert exec_of_file(tmp_path / "config")["env"] == [{"name": "AWS_PROFILE", "value": "lab-admin"}]
+    every = admin.json("kubeconfig", "--all")
+    assert set(every["added"]) == {f"{OTHER}/prod/lab-admin"}
+    assert every["unchanged"] == ["prod/lab-admin", "staging/lab-admin"]
+
+
+def exec_of_file(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text())["users"][0]["user"]["exec"]
+    return found
+
+
+def test_without_a_file_a_person_is_told_once_what_may_not_be_read(ann_with_profiles: Person) -> None:
+    ann = ann_with_profiles
+    (ann.home / "access.yaml").unlink()
+    done = ann.json("kubeconfig", "--cluster", "staging")
+    assert done["added"] == ["staging/ann"]
+    [note] = done["notes"]
+    assert f"IAM of account {MAIN} may not be read, so which roles arn:aws:iam::{MAIN}:user/ann can assume" in note
+    refused = ann.rolecall("profiles", code=1)
+    assert "which roles" in refused.stderr
+    # With every profile, the roles' own profiles say which roles there are.
+    done = ann.json("kubeconfig", "--all", "--cluster", "prod")
+    assert {"prod/Admins", f"{MAIN}/prod/Viewers", f"{OTHER}/prod/Viewers"} <= set(done["added"])
+    assert ann.whoami("prod/Admins")["username"] == "admin:ann"
+    assert any("profile Secured is left out: profile Secured asks for an MFA code" in note for note in done["notes"])
+
+
+def test_help_has_examples(ann: Person) -> None:
+    for command in ("kubeconfig", "profiles"):
+        assert f"rolecall {command}" in ann.rolecall(command, "--help").stdout
