@@ -121,7 +121,7 @@ def _section(text: str, section: str, problems: list[Problem]) -> Iterator[Any]:
         problems.append(Problem(section, 1, "the text is longer than a cluster can hold", "too-long"))
         return
     try:
-        check_bounds(text)
+        check_bounds(text, first_document=True)
         loader = _Loader(text)
         node = loader.get_node() if loader.check_node() else None
     except UnreadableYamlError as error:

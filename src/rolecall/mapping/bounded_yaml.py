@@ -70,9 +70,10 @@ def _unreadable(error: Exception) -> UnreadableYamlError:
     return UnreadableYamlError(mark.line + 1 if mark else 1, f"not YAML: {problem}")
 
 
-def check_bounds(text: str | bytes) -> None:
+def check_bounds(text: str | bytes, *, first_document: bool = False) -> None:
     """Refuse a text that nests too deep or holds too many values for a reader that recurses.
 
+    :param first_document: look no further than its end, as a reader that stops there.
     :raises UnreadableYamlError: beyond :data:`MAX_DEPTH` or :data:`MAX_NODES`, with the line.
     :raises yaml.YAMLError: where it is no YAML.
     """
@@ -82,6 +83,8 @@ def check_bounds(text: str | bytes) -> None:
             depth += 1
         elif isinstance(event, _ENDS):
             depth -= 1
+        if first_document and isinstance(event, yaml.DocumentEndEvent):
+            return
         if depth > MAX_DEPTH or nodes > MAX_NODES:
             what = f"nested more than {MAX_DEPTH} levels deep" if depth > MAX_DEPTH else "too many values"
             mark: Any = event.start_mark
