@@ -20,7 +20,11 @@ from rolecall.exec_plugin.credential_plan import default_name, plan_credentials
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What could not be written, and why. ``cluster``: its ARN, empty where it is about a role alone."""
+    """What could not be written, and why.
+
+    :param what: for a person; empty where the error says it.
+    :param cluster: its ARN, empty where it is about a role alone.
+    """
 
     what: str
     cluster: str

@@ -170,7 +170,7 @@ def _tools(found: Found, plugin: ExecKind, profile: str) -> Tools:
 def _missing(found: Found) -> list[Failed]:
     from rolecall.cli.client_endpoints import Failed
 
-    return [Failed(f"cluster {name}", "", "", error) for name, error in found.missing.items()]
+    return [Failed("", "", "", error) for error in found.missing.values()]
 
 
 def _contexts(

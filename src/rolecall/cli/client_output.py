@@ -73,7 +73,7 @@ def _say(outcome: Outcome) -> None:
     for note in outcome.notes:
         sys.stderr.write(f"note: {note}\n")
     for one in outcome.failed:
-        sys.stderr.write(f"error: {one.what}: {one.error.what}\n")
+        sys.stderr.write(f"error: {one.what}{': ' if one.what else ''}{one.error.what}\n")
         if one.error.advice:
             sys.stderr.write(f"       {one.error.advice}\n")
     count = sum(len(outcome.changes.get(how, ())) for how in ("added", "changed", "removed"))
