@@ -98,6 +98,12 @@ def find_reach(question: Question, environ: Mapping[str, str]) -> Found:
         reach = _only_clusters(reach, question.clusters, loaded)
     found.notes += reach.notes
     found.reach = reach
+    if question.roles and not reach.roles:
+        raise RolecallError(
+            f"you can assume no role called {' or '.join(question.roles)}",
+            where=str(question.file or ""),
+            advice=found.notes[0] if found.notes else "without --role, all that you can assume are found",
+        )
     return found
 
 
