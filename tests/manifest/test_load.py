@@ -88,6 +88,7 @@ MISTAKES = [
     ("groups: [platform-admins]", "mapping: aws-auth\n    accessPolicies: [{policy: AmazonEKSViewPolicy}]\n    groups: [x]", "access.yaml:21:5: access policies belong to access entries, and the mapping here is written elsewhere; write mapping: access-entries, or use groups"),
     ("region: eu-west-2", "region: eu-west-2, mapping: aws_auth", "access.yaml:15:48: clusters.kubedemy.mapping cannot be the text 'aws_auth'; did you mean aws-auth?"),
     ("  cho:", "  ann2: {user: ann, account: main}\n  cho:", "access.yaml:6:3: 'ann2' is the same as 'ann' at access.yaml:4:3; keep one of them"),
+    ("region: eu-west-2", "region: eu-west-2, context: one}\n  other: {account: main, region: eu-west-2, context: one", "access.yaml:16:45: 'other' and 'kubedemy' are two clusters, and one context leads to one; see: kubectl config get-contexts"),
     ("people:\n", "people:\n  ann: {user: other, account: main}\n", "access.yaml:5:3: the key 'ann' is given twice; it stands in line 4 already"),
 ]  # fmt: skip
 

@@ -16,7 +16,7 @@ from rolecall.arn import PARTITIONS
 from rolecall.aws.read_account import read_account
 from rolecall.aws.read_clusters import DatedEntry, EksCluster, describe_cluster, list_clusters, read_entries
 from rolecall.aws.session import AwsClients
-from rolecall.clusters.connect import Connection, connect_eks
+from rolecall.clusters.connect import Connection, connect_context, connect_eks
 from rolecall.clusters.read_cluster import KubernetesState, RuleShare, read_cluster
 from rolecall.errors import RolecallError
 from rolecall.iam.account import Account
@@ -30,11 +30,15 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, slots=True, order=True)
 class ClusterAddress:
-    """Where a cluster is."""
+    """Where a cluster is.
+
+    :param context: of a kubeconfig, by which its Kubernetes API is reached; empty: by what EKS says of it.
+    """
 
     account: str
     region: str
     name: str
+    context: str = field(default="", compare=False)
 
     @property
     def arn(self) -> str:
@@ -170,7 +174,7 @@ class _ClusterReader:
         except RolecallError as error:
             unread.append(str(error))
         try:
-            kubernetes = self._kubernetes(cluster)
+            kubernetes = self._kubernetes(cluster, address.context)
         except RolecallError as error:
             unread.append(str(error))
         state = ClusterState(
@@ -190,11 +194,12 @@ class _ClusterReader:
         )
         return _ReadCluster(state, cluster, entries)
 
-    def _kubernetes(self, cluster: EksCluster) -> KubernetesState:
+    def _kubernetes(self, cluster: EksCluster, context: str) -> KubernetesState:
         reads_config_map = cluster.mode.reads_config_map
         if not (reads_config_map or self._with_rbac):
             return KubernetesState()
-        with closing(connect_cluster(self._clients, cluster)) as connection:
+        connected = connect_context(context) if context else connect_cluster(self._clients, cluster)
+        with closing(connected) as connection:
             return read_cluster(
                 connection.client,
                 cluster.arn,

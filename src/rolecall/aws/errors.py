@@ -21,6 +21,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
+from botocore.parsers import ResponseParserError
 
 from rolecall.errors import RolecallError
 
@@ -77,3 +78,10 @@ def explained(where: str) -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise aws_error(error, where) from error
+    except ResponseParserError:
+        # Its text is the answer itself, and an answer of STS may hold a secret.
+        raise AwsError(
+            "an answer that is none of AWS's protocol",
+            where=where,
+            advice="see what stands between: AWS_ENDPOINT_URL, a proxy, a gateway",
+        ) from None

@@ -110,15 +110,44 @@ def _create_role(iam: Any, name: str, after: Value) -> None:
 
 
 def _delete_user(iam: Any, name: str) -> None:
-    """Everything that IAM wants gone before a user: the order is keys first, so that access ends first."""
+    """First keys and password, so that access ends first; then, while IAM wants more gone before a user, the rest."""
     who = {"UserName": name}
+    takes = (_take_keys, _take_policies_and_groups, _take_devices, _take_other_credentials)
+    for take in takes:
+        try:
+            take(iam, who)
+            iam.delete_user(**who)
+            return
+        except ClientError as error:
+            if code(error) == "NoSuchEntity":
+                return
+            if code(error) != "DeleteConflict" or take is takes[-1]:
+                raise
+
+
+def _take_keys(iam: Any, who: Mapping[str, str]) -> None:
     for key in _pages(iam, "list_access_keys", "AccessKeyMetadata", **who):
         iam.delete_access_key(AccessKeyId=key["AccessKeyId"], **who)
     _absent_is_fine(partial(iam.delete_login_profile, **who))
+
+
+def _take_policies_and_groups(iam: Any, who: Mapping[str, str]) -> None:
+    for policy in _pages(iam, "list_user_policies", "PolicyNames", **who):
+        iam.delete_user_policy(PolicyName=policy, **who)
+    for attached in _pages(iam, "list_attached_user_policies", "AttachedPolicies", **who):
+        iam.detach_user_policy(PolicyArn=attached["PolicyArn"], **who)
+    for group in _pages(iam, "list_groups_for_user", "Groups", **who):
+        iam.remove_user_from_group(GroupName=group["GroupName"], **who)
+
+
+def _take_devices(iam: Any, who: Mapping[str, str]) -> None:
     for device in _pages(iam, "list_mfa_devices", "MFADevices", **who):
         iam.deactivate_mfa_device(SerialNumber=device["SerialNumber"], **who)
         if ":mfa/" in device["SerialNumber"]:
             _absent_is_fine(partial(iam.delete_virtual_mfa_device, SerialNumber=device["SerialNumber"]))
+
+
+def _take_other_credentials(iam: Any, who: Mapping[str, str]) -> None:
     for key in _pages(iam, "list_ssh_public_keys", "SSHPublicKeys", **who):
         iam.delete_ssh_public_key(SSHPublicKeyId=key["SSHPublicKeyId"], **who)
     for certificate in _pages(iam, "list_signing_certificates", "Certificates", **who):
@@ -127,13 +156,6 @@ def _delete_user(iam: Any, name: str) -> None:
         iam.delete_service_specific_credential(
             ServiceSpecificCredentialId=credential["ServiceSpecificCredentialId"], **who
         )
-    for policy in _pages(iam, "list_user_policies", "PolicyNames", **who):
-        iam.delete_user_policy(PolicyName=policy, **who)
-    for attached in _pages(iam, "list_attached_user_policies", "AttachedPolicies", **who):
-        iam.detach_user_policy(PolicyArn=attached["PolicyArn"], **who)
-    for group in _pages(iam, "list_groups_for_user", "Groups", **who):
-        iam.remove_user_from_group(GroupName=group["GroupName"], **who)
-    _absent_is_fine(partial(iam.delete_user, **who))
 
 
 def _write_tags(iam: Any, kind: str, who: Mapping[str, str], before: Value, after: Value) -> None:

@@ -257,6 +257,9 @@ class _RoleProvider(CredentialProvider):  # type: ignore[misc]  # botocore has n
 def _session(profile: str) -> Session:
     session = Session(profile=profile or None)
     session.register_component("data_loader", _loader())
+    if region := os.environ.get("AWS_REGION"):
+        # As the AWS CLI and the other SDKs have it (SDKs guide, "AWS Region"); botocore knows AWS_DEFAULT_REGION alone.
+        session.set_config_variable("region", region)
     endpoint = os.environ.get("AWS_ENDPOINT_URL_STS") or os.environ.get("AWS_ENDPOINT_URL") or ""
     with explained(f"profile {profile}" if profile else "the environment's credentials"):
         session.get_component("credential_provider").get_provider("assume-role").cache = _assumed(endpoint)

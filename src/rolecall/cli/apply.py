@@ -213,7 +213,7 @@ def _report_lines(report: Report, run: Run) -> Iterable[str]:
     for outcome in wrong:
         resource = outcome.change.resource
         yield f"  ! {outcome.state.value} {resource.kind.value} {shown(resource.name)}, {place_label(resource.place)}"
-        yield f"      {shown(outcome.why)}"
+        yield from (f"      {shown(line)}" for line in outcome.why.splitlines())
     done = sum(outcome.state.in_force for outcome in report.outcomes)
     yield f"{'Done' if report.complete else 'Not all done'}: {done} of {len(report.outcomes)} steps. Run {run.name}."
     if not report.complete:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,12 +24,14 @@ class ManifestWorld:
     """What was read for a manifest.
 
     :param places: account ids and cluster ARNs to which the command is limited; ``None``: no limit.
+    :param contexts: by a cluster's ARN, the context of a kubeconfig by which it is reached, where the file names one.
     """
 
     reading: Reading
     clients: AwsClients
     accesses: tuple[AccountAccess, ...]
     places: frozenset[str] | None
+    contexts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def world(self) -> World:
@@ -37,8 +39,8 @@ class ManifestWorld:
 
     @property
     def reach(self) -> dict[str, Any]:
-        """How its accounts are reached, for a plan that is applied later."""
-        return {"accounts": [asdict(access) for access in self.accesses]}
+        """How its accounts and clusters are reached, for a plan that is applied later."""
+        return {"accounts": [asdict(access) for access in self.accesses], "contexts": dict(self.contexts)}
 
 
 def read_manifest_world(
@@ -63,7 +65,8 @@ def read_manifest_world(
     for failure in reading.failures:
         sys.stderr.write(f"warning: account {failure.place}: {failure.error.what}\n")
     places = frozenset((*wanted_accounts, *(one.arn for one in addresses))) if accounts or clusters else None
-    return ManifestWorld(reading, clients, reached, places)
+    contexts = {one.arn: one.context for one in addresses if one.context}
+    return ManifestWorld(reading, clients, reached, places, contexts)
 
 
 def accesses(manifest: Manifest) -> list[AccountAccess]:
@@ -88,7 +91,8 @@ def accesses(manifest: Manifest) -> list[AccountAccess]:
 def address(manifest: Manifest, name: str) -> ClusterAddress:
     """Where a cluster of the manifest is."""
     cluster = manifest.clusters[name]
-    return ClusterAddress(manifest.accounts[cluster.account].id, cluster.region, cluster.name or name)
+    ident = manifest.accounts[cluster.account].id
+    return ClusterAddress(ident, cluster.region, cluster.name or name, cluster.context or "")
 
 
 def _accounts(manifest: Manifest, names: Sequence[str]) -> set[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,7 +63,7 @@ def new(
     from rolecall.manifest.starter import Start, starter
 
     if not (person or role or cluster):
-        import_existing(None, [region] if region else None, out)
+        import_existing(None, [region] if region else None, out=out)
         return
     if not (person and role and cluster):
         raise typer.BadParameter("give --person, --role and --cluster, or none of them")
@@ -102,6 +104,14 @@ def import_existing(
         ),
     ] = None,
     region: Regions = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--context",
+            metavar="CLUSTER=CONTEXT",
+            help="Reach a cluster's API by a context of your kubeconfig, not by what EKS says of it; repeatable.",
+        ),
+    ] = None,
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Write access.yaml from what exists: every cluster's mappings, the roles in them and who may assume those.
@@ -111,18 +121,20 @@ def import_existing(
     \b
     rolecall import -o access.yaml
     rolecall import --account prod=prod-admin --account dev=arn:aws:iam::444455556666:role/Admin --region eu-west-2
+    rolecall import --context prod-1=through-the-bastion
     """
     from rolecall.manifest.import_world import import_world
     from rolecall.manifest.render import shown
 
-    accesses = _accesses(account or [])
-    reading = read_existing([access for _, access in accesses], region or [])
+    accesses, named_contexts = _accesses(account or []), _contexts(context or [])
+    reading = read_existing([access for _, access in accesses], region or [], contexts=named_contexts)
     for failure in reading.failures:
         raise RolecallError(
             f"account {failure.place} could not be read: {failure.error.what}", advice=failure.error.advice
         )
     named = {name: _account(access) for name, access in accesses}
-    imported = import_world(reading.world, named)
+    by_arn = {arn: named_contexts.get(state.name, "") for arn, state in reading.world.clusters.items()}
+    imported = import_world(reading.world, named, contexts=by_arn)
     for note in imported.notes:
         sys.stderr.write(f"left alone: {shown(note)}\n")
     _write(imported.text, out, next_step="rolecall plan, which has nothing to change")
@@ -154,11 +166,27 @@ def _accesses(texts: list[str]) -> list[tuple[str, AccountAccess]]:
     return list(found.items())
 
 
-def read_existing(accesses: list[AccountAccess], regions: list[str], names: Sequence[str] = ()) -> Reading:
+def _contexts(texts: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        cluster, equals, context = text.partition("=")
+        if not (cluster and equals and context) or cluster in found:
+            raise typer.BadParameter(f"{text!r}: give CLUSTER=CONTEXT, once for a cluster", param_hint="--context")
+        found[cluster] = context
+    return found
+
+
+def read_existing(
+    accesses: list[AccountAccess],
+    regions: list[str],
+    names: Sequence[str] = (),
+    contexts: Mapping[str, str] = MappingProxyType({}),
+) -> Reading:
     """What accounts hold, and their clusters in some regions.
 
     :param regions: empty: that of each account.
     :param names: of the clusters that are read; empty: all of them.
+    :param contexts: of a kubeconfig, by the name of the cluster that is reached by it.
     """
     from datetime import UTC, datetime
 
@@ -175,11 +203,16 @@ def read_existing(accesses: list[AccountAccess], regions: list[str], names: Sequ
     for failure in failures:
         raise failure.error
     known = sorted({one.name for one in addresses})
-    for name in names:
+    for name in (*names, *contexts):
         if name not in known:
             where = ", ".join(sorted({region for _, region in places}))
             raise RolecallError(f"there is no cluster {name!r} in {where}", advice=nearest(name, known))
-    addresses = tuple(one for one in addresses if not names or one.name in names)
+    for name in contexts:
+        if sum(one.name == name for one in addresses) > 1:
+            raise RolecallError(f"several clusters are called {name!r}", advice="give one account and one --region")
+    addresses = tuple(
+        replace(one, context=contexts.get(one.name, "")) for one in addresses if not names or one.name in names
+    )
     progress = Progress("reading accounts and clusters")
     try:
         return read_world(clients, addresses, datetime.now(UTC), progress=progress)

@@ -44,12 +44,17 @@ class Imported:
 
 
 def import_world(
-    world: World, accounts: Mapping[str, Mapping[str, Any]] | None = None, *, also: Iterable[str] = ()
+    world: World,
+    accounts: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    also: Iterable[str] = (),
+    contexts: Mapping[str, str] | None = None,
 ) -> Imported:
     """The manifest of ``world``.
 
     :param accounts: by the name that the file shall use: ``id``, and how it is reached (``profile``, ``roleArn``).
     :param also: ARNs of roles that are named although no cluster maps them.
+    :param contexts: by ARN, the contexts of a kubeconfig by which clusters are reached, if not by what EKS says.
     """
     named = _accounts(world, accounts or {})
     mappings = read_mappings(world)
@@ -80,7 +85,10 @@ def import_world(
         # People after roles, whose trust policies bring in more of them.
         "people": directory.people(),
         "roles": roles,
-        "clusters": {clusters[arn]: _cluster(state, clusters[arn], directory) for arn, state in world.clusters.items()},
+        "clusters": {
+            clusters[arn]: _cluster(state, clusters[arn], directory, (contexts or {}).get(arn, ""))
+            for arn, state in world.clusters.items()
+        },
         "grants": [_with_clusters(grant, where) for grant, where in grants.values()],
     }
     return Imported(data, tuple(dict.fromkeys(notes)))
@@ -104,10 +112,11 @@ def _cluster_names(world: World) -> dict[str, str]:
     }
 
 
-def _cluster(state: ClusterState, name: str, directory: Directory) -> dict[str, Any]:
+def _cluster(state: ClusterState, name: str, directory: Directory, context: str) -> dict[str, Any]:
     own = {"name": state.name} if state.name != name else {}
     place = {"account": directory.accounts[state.account], "region": state.region}
-    return {**own, **place, "mapping": _backend(state).value}
+    reached = {"context": context} if context else {}
+    return {**own, **place, "mapping": _backend(state).value, **reached}
 
 
 def _backend(state: ClusterState) -> MappingBackend:

@@ -221,6 +221,11 @@ class _Checks:
     def _clusters(self) -> Iterator[Problem]:
         for name, cluster in self.manifest.clusters.items():
             yield from self._unknown("accounts", cluster.account, ("clusters", name, "account"))
+        first: dict[str, str] = {}
+        for name, cluster in self.manifest.clusters.items():
+            if cluster.context is not None and (other := first.setdefault(cluster.context, name)) != name:
+                what = f"{name!r} and {other!r} are two clusters, and one context leads to one"
+                yield Problem(self.place(("clusters", name, "context")), what, "see: kubectl config get-contexts")
 
     def _twice(self) -> Iterator[Problem]:
         """One thing of AWS under two names of the file: the second would undo the first."""

@@ -272,6 +272,9 @@ class ClusterSpec(_Model):
     mapping: BackendText | None = Field(
         None, description="Where mappings are written. By default access-entries where the cluster reads them."
     )
+    context: Annotated[str, Field(min_length=1, max_length=1_024)] | None = Field(
+        None, description="Context of your kubeconfig by which it is reached; by default what EKS says of it."
+    )
     labels: Annotated[dict[Text, Annotated[str, Field(max_length=63)]], Field(max_length=50)] = Field(
         default_factory=dict, description="For clusterSelector of grants.", examples=[{"env": "prod"}]
     )
