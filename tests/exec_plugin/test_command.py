@@ -236,3 +236,12 @@ def test_a_broken_file_is_told_with_its_line(person: Person, text: str) -> None:
     done: Any = person.run("token", "-i", "prod", check=False, **NOW)
     assert done.returncode == 1
     assert re.match(r"error: \S+/\.aws/config:\d+: ", done.stderr), done.stderr
+
+
+# RFC 9110 section 5.5: a field value is visible ASCII; a line break in it would begin another header.
+@pytest.mark.parametrize("cluster", ["prod\r\nX-Other: 1", "pröd", "a b", "x" * 257])
+@pytest.mark.parametrize("command", [("token", "-i"), ("eks", "get-token", "--cluster-name")])
+def test_a_cluster_that_no_header_can_name(person: Person, command: tuple[str, ...], cluster: str) -> None:
+    done = person.run(*command, cluster, check=False, **NOW)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no cluster's id" in done.stderr

@@ -213,6 +213,9 @@ def test_verify_says_who_it_is(world: World) -> None:
         ("kubedemy", "k8s-aws-v1.x", "error"),
         ("kubedemy", "x" * 9_999, "4096"),
         ("kubedemy", "", "does not begin with"),
+        # RFC 9112 section 11.1: a line break in a field value would add headers to the call to STS.
+        ("kubedemy\r\nX-Other: 1", None, "no HTTP header"),
+        ("kubedemé", None, "no HTTP header"),
     ],
 )
 def test_verify_refuses(world: World, cluster: str, token: str | None, words: str) -> None:

@@ -24,7 +24,7 @@ from rolecall.exec_plugin.settings import check_endpoint
 from rolecall.mapping.resolve import MappingDecision
 from rolecall.model import Identity
 from rolecall.partitions import PARTITIONS
-from rolecall.tokens import MAX_TOKEN_LENGTH
+from rolecall.tokens import MAX_TOKEN_LENGTH, is_cluster_id
 from rolecall.tokens.hosts import StsHosts
 
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
@@ -86,6 +86,8 @@ def verify(
     """
     if partition not in PARTITIONS:
         raise RolecallError(f"there is no partition {partition!r}", advice=f"partitions: {', '.join(PARTITIONS)}")
+    if not is_cluster_id(cluster):
+        raise RolecallError("the cluster ID has characters that no HTTP header can carry, or is too long")
     if text == "-":
         text = sys.stdin.read(MAX_TOKEN_LENGTH + 2)
     identity = asyncio.run(identify(text.strip(), cluster, partition, os.environ))

@@ -15,6 +15,7 @@ from rolecall.exec_plugin.settings import Settings, resolve_settings
 from rolecall.exec_plugin.token import Login, get_token
 from rolecall.local_files.aws_config import AwsConfig, file_paths, read_aws_config
 from rolecall.local_files.cache import Cache
+from rolecall.tokens import is_cluster_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _token(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     cluster = given.get("cluster-id") or environ.get("KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID") or _configured(given)
     if not cluster:
         raise UsageError("which cluster?", advice="give it with -i ID")
+    _check_cluster(cluster)
     if "forward-session-name" in given and "session-name" in given:
         raise UsageError("--forward-session-name and --session-name exclude each other")
     version = asked_version(environ)
@@ -117,6 +119,8 @@ def _eks(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
         return help_text(usage, what, GET_TOKEN_FLAGS, example)
     if ("cluster-name" in given) == ("cluster-id" in given):
         raise UsageError("either --cluster-name or --cluster-id must be given")
+    cluster = given.get("cluster-name") or given["cluster-id"]
+    _check_cluster(cluster)
     version = asked_version(environ)
     config = read_aws_config(*file_paths(environ))
     plan = plan_credentials(environ, config, given.get("profile"))
@@ -129,7 +133,6 @@ def _eks(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     if form not in ("json", "yaml", "text"):
         raise UsageError(f"there is no output {form[:20]!r} of a token", advice="json, yaml or text")
     _say_what_overrides(given, environ)
-    cluster = given.get("cluster-name") or given["cluster-id"]
     token, expires = get_token(Login(cluster, plan, settings, environ, cache=_cache({}, environ), say=_say))
     answer = exec_credential(version, token, expires)
     if form == "json" and "query" not in given:
@@ -137,6 +140,11 @@ def _eks(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     from rolecall.exec_plugin.aws_output import render
 
     return render(answer, form, given.get("query"))
+
+
+def _check_cluster(cluster: str) -> None:
+    if not is_cluster_id(cluster):
+        raise UsageError(f"{cluster[:60]!r} is no cluster's id: it has characters that no HTTP header can carry")
 
 
 def _configured_output(config: AwsConfig, profile: str) -> str | None:

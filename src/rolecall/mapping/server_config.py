@@ -21,9 +21,9 @@ from rolecall.mapping.bounded_yaml import UnreadableYamlError, by_lower_key, com
 from rolecall.mapping.chain import BACKEND_MODES, DEPRECATED_MODES, DYNAMIC_FILE, MOUNTED_FILE, TableBackend
 from rolecall.mapping.entries import ROLES, USERS, EntryReader
 from rolecall.mapping.entry_table import EntryTable, MatchOptions, build_table
+from rolecall.tokens import is_cluster_id
 
 KEEP, EMPTY, PARTIAL = "keep", "empty", "partial"
-_CLUSTER_ID = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
 _ENDPOINT = re.compile(r"(https?)://([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:]{2,45}\])(:[0-9]{1,5})?", re.ASCII)
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -233,7 +233,7 @@ def check_settings(settings: ServerSettings) -> None:
     """:class:`ConfigError` for the first thing that cannot be meant."""
     if not settings.cluster_id:
         raise ConfigError("cluster ID cannot be empty", advice="give -i ID, or clusterID in the file of -c FILE")
-    if not _CLUSTER_ID.fullmatch(settings.cluster_id):
+    if not is_cluster_id(settings.cluster_id):
         raise ConfigError("the cluster ID has characters that no HTTP header can carry, or more than 256")
     if settings.partition not in PARTITIONS:
         raise ConfigError(f"Invalid partition {settings.partition!r}", advice=f"one of {', '.join(PARTITIONS)}")

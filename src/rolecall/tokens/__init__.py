@@ -2,3 +2,12 @@
 
 # A verifier refuses what is longer: aws-iam-authenticator v0.7 ``pkg/token/token.go``, ``maxTokenLenBytes``.
 MAX_TOKEN_LENGTH = 4096
+MAX_CLUSTER_ID = 256
+
+
+def is_cluster_id(text: str) -> bool:
+    """Whether an HTTP header can carry ``text`` as a cluster's id: printable ASCII without spaces, bounded.
+
+    A line break in it would add headers to the call to STS; other characters no signature agrees about.
+    """
+    return 0 < len(text) <= MAX_CLUSTER_ID and text.isascii() and text.isprintable() and " " not in text
