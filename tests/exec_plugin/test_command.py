@@ -218,13 +218,17 @@ def test_the_help_of_the_whole_program_lists_it() -> None:
 def test_bytes_that_are_no_text_are_refused(person: Person) -> None:
     environment = {key.encode(): value.encode() for key, value in person.environment(**NOW).items()}
     key = {b"AWS_SECRET_ACCESS_KEY": b"\xff", b"AWS_ACCESS_KEY_ID": b"AKIA"}
-    for arguments, variables in (([b"-i", b"\xff"], {}), ([b"-i", b"x"], key)):
+    cases: list[tuple[list[bytes], dict[bytes, bytes], int, bytes]] = [
+        ([b"-i", b"\xff"], {}, 2, b"is no cluster's id"),
+        ([b"-i", b"x"], key, 1, b"not UTF-8"),
+    ]
+    for arguments, variables, code, words in cases:
         done = subprocess.run(
             [sys.executable.encode(), b"-m", b"rolecall", b"token", *arguments],
             env={**environment, **variables}, capture_output=True, check=False,
         )  # fmt: skip
-        assert (done.returncode, done.stdout) == (1, b"")
-        assert b"not UTF-8" in done.stderr
+        assert (done.returncode, done.stdout) == (code, b"")
+        assert words in done.stderr
         assert b"Traceback" not in done.stderr
 
 
