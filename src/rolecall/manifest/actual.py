@@ -131,7 +131,8 @@ def mappings(state: ClusterState, scope: Scope, *, everybody: bool) -> dict[Reso
             found[ResourceId(Kind.ACCESS_ENTRY, state.arn, one.principal_arn)] = entry_value(one)
     for mapping in state.identity_mappings:
         if everybody or mapping.canonical_arn in scope.principals:
-            value = {"arn": mapping.canonical_arn, "username": mapping.username, "groups": list(mapping.groups)}
+            arn = mapping.arn or mapping.canonical_arn
+            value = {"arn": arn, "username": mapping.username, "groups": list(mapping.groups)}
             found[ResourceId(Kind.IDENTITY_MAPPING, state.arn, mapping.name)] = value
     return found
 

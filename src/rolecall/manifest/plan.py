@@ -23,6 +23,7 @@ from rolecall.manifest.order import order
 from rolecall.manifest.resources import Change, Kind, ResourceId, Value
 from rolecall.manifest.schema import parse_moment, write_moment
 from rolecall.manifest.values import same_value
+from rolecall.mapping.identity_mappings import status_of
 
 FORMAT = 1
 MAX_PLAN = 256 * 1024 * 1024
@@ -127,13 +128,19 @@ def _unread(names: Names, want: Desired) -> Iterable[tuple[str, str]]:
 
 
 def _as_written(want: Mapping[ResourceId, Value], have: Mapping[ResourceId, Value]) -> dict[ResourceId, Value]:
-    """Wanted values with an ARN as the cluster has it where it differs by case alone: it is compared without case."""
+    """Wanted values with an ARN as the cluster has it where both match the same: they are compared without case."""
     found = dict(want)
     for resource, value in want.items():
         there = have.get(resource)
-        if there is not None and "arn" in value and value["arn"].lower() == there["arn"].lower():
+        if there is not None and "arn" in value and value["arn"].lower() == _matched(resource, there["arn"]):
             found[resource] = {**value, "arn": there["arn"]}
     return found
+
+
+def _matched(resource: ResourceId, arn: str) -> str:
+    """What a mapping that says ``arn`` matches."""
+    status = status_of(arn) if resource.kind is Kind.IDENTITY_MAPPING else None
+    return status["canonicalARN"] if status else arn.lower()
 
 
 def _shadowed(world: World) -> dict[ResourceId, ResourceId]:

@@ -12,7 +12,7 @@ from rolecall.iam.account import Account, IamRole, IamUser, canonical_document
 from rolecall.manifest.resources import BINDING_KINDS, IAM_KINDS, Change, Kind, Value
 from rolecall.mapping.access_entries import AccessEntry, AssociatedPolicy, EntryType, ScopeType
 from rolecall.mapping.aws_auth_text import remove_entry, set_entry
-from rolecall.mapping.identity_mappings import IdentityMapping
+from rolecall.mapping.identity_mappings import IdentityMapping, status_of
 from rolecall.rbac.rules import Binding, Subject
 
 _SECTION = {Kind.AWS_AUTH_ROLE: "mapRoles", Kind.AWS_AUTH_USER: "mapUsers"}
@@ -127,7 +127,9 @@ def _entry(arn: str, value: Value, known: AccessEntry | None, world: World) -> A
 
 
 def _object(name: str, value: Value) -> IdentityMapping:
-    return IdentityMapping(name, value["arn"].lower(), value["username"], tuple(value["groups"]))
+    status = status_of(value["arn"])
+    canonical = status["canonicalARN"] if status else value["arn"].lower()
+    return IdentityMapping(name, canonical, value["username"], tuple(value["groups"]), value["arn"])
 
 
 def _binding_key(kind: Kind, name: str) -> tuple[str, str]:

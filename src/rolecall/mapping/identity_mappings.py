@@ -16,12 +16,17 @@ from rolecall.errors import InvalidArnError
 
 @dataclass(frozen=True, slots=True)
 class IdentityMapping:
-    """One IAMIdentityMapping, with its status."""
+    """One IAMIdentityMapping, with its status.
+
+    :param canonical_arn: of its status, in lower case: the one that is matched.
+    :param arn: of its spec, as it was written; empty where that is not known.
+    """
 
     name: str
     canonical_arn: str
     username: str
     groups: tuple[str, ...]
+    arn: str = ""
 
     @classmethod
     def from_object(cls, found: Mapping[str, Any]) -> IdentityMapping | None:
@@ -36,6 +41,7 @@ class IdentityMapping:
             canonical.lower(),
             str(spec.get("username", "")),
             tuple(group for group in groups if isinstance(group, str)),
+            str(spec.get("arn", "")),
         )
 
 
