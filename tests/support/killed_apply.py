@@ -43,10 +43,12 @@ roles:
   Admins: {account: main, assumableBy: [ann, bob]}
   Readers: {account: main, assumableBy: [bob, cid]}
   Old: {account: main, assumableBy: [cid]}
+  Objects: {account: main, assumableBy: [ann, cid]}
 grants:
   - {role: Admins, clusters: "*", username: "admin:{{SessionName}}", groups: [admins], bindings: [{clusterRole: admin}]}
   - {role: Readers, clusters: [one, three], username: "r:{{SessionName}}", groups: [readers], bindings: [{clusterRole: view}]}
   - {role: Old, clusters: "*", username: "o:{{SessionName}}", groups: [olds], bindings: [{clusterRole: edit}]}
+  - {role: Objects, clusters: [one, four], mapping: crd, username: "x:{{SessionName}}", groups: [olds]}
 """
 )
 
@@ -63,10 +65,12 @@ roles:
   Readers: {account: main, assumableBy: [ann, cid, dan]}
   Old: {account: main, assumableBy: [], state: absent}
   New: {account: main, assumableBy: [dan]}
+  Objects: {account: main, assumableBy: [cid, dan]}
 grants:
   - {role: Admins, clusters: "*", username: "root:{{SessionName}}", groups: [roots], bindings: [{clusterRole: cluster-admin}]}
   - {role: Readers, clusters: [two, three], username: "r:{{SessionName}}", groups: [readers, more], bindings: [{clusterRole: view}]}
   - {role: New, clusters: "*", username: "n:{{SessionName}}", groups: [news], bindings: [{clusterRole: edit, namespace: default}]}
+  - {role: Objects, clusters: [two, four], mapping: crd, username: "y:{{SessionName}}", groups: [news]}
 """
 )
 
