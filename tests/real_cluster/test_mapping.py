@@ -16,6 +16,7 @@ from people import ACCOUNT, People, within
 from raw_cluster import Cluster
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+AWS_AUTH = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
 MAPPINGS = "/apis/iamauthenticator.k8s.aws/v1alpha1/iamidentitymappings"
 PRINCIPAL_ID = "sigs.k8s.io/aws-iam-authenticator/principalId"
 IN_FORCE_SECONDS = 2.0
@@ -32,7 +33,8 @@ def entry(key: str, arn: str, username: str, group: str = "team") -> str:
 
 
 def test_the_creator_is_an_administrator_that_no_map_shows(people: People) -> None:
-    status, found = people.cluster.send("GET", "/api/v1/namespaces/kube-system/configmaps/aws-auth")
+    people.cluster.send("DELETE", AWS_AUTH)
+    status, found = people.cluster.send("GET", AWS_AUTH)
     assert (status, found["reason"]) == (404, "NotFound")
 
 
