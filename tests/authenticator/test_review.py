@@ -55,12 +55,19 @@ async def answer(question: Any, sts: Sts | None = None) -> dict[str, Any]:
 
 @pytest.mark.parametrize("version", ["authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"])
 async def test_a_good_token_in_the_version_of_the_question(version: str) -> None:
-    found = await answer(review({"token": TOKEN, "audiences": ["a"]}, version))
+    found = await answer(review({"token": TOKEN, "audiences": ["a", "https://kubernetes.default.svc"]}, version))
     assert found["apiVersion"] == version
     assert found["status"]["authenticated"] is True
-    assert found["status"]["audiences"] == ["a"]
+    assert found["status"]["audiences"] == ["https://kubernetes.default.svc"]
     assert found["status"]["user"]["username"] == "dev"
     assert found["status"]["user"]["extra"]["accessKeyId"] == ["ASIAIOSFODNN7EXAMPLE"]
+
+
+async def test_audiences_of_others_are_not_confirmed() -> None:
+    # Kubernetes API reference, TokenReviewStatus.audiences: those of the token, too; empty is the API server's own
+    found = await answer(review({"token": TOKEN, "audiences": ["vault"]}))
+    assert found["status"]["authenticated"] is True
+    assert "audiences" not in found["status"]
 
 
 async def test_the_call_to_sts_carries_the_verifiers_cluster() -> None:

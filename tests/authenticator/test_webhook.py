@@ -75,7 +75,8 @@ async def test_users_permission_sets_and_strangers(server: Worker) -> None:
 
 async def test_a_second_version_of_the_question_is_not_answered_with_the_first(server: Worker) -> None:
     token = server.token(DEV)
-    for version, audiences in (("v1", ["a"]), ("v1beta1", []), ("v1", []), ("v1", ["b"]), ("v1", ["a"])):
+    own, other = "https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local"
+    for version, audiences in (("v1", [own]), ("v1beta1", []), ("v1", []), ("v1", [other]), ("v1", [own])):
         for _ in range(2):
             _, answer = await server.review(token, version, audiences=audiences)
             assert answer["apiVersion"].endswith(f"/{version}")
@@ -213,6 +214,43 @@ async def test_scrubbed_accounts_have_no_extras(server: Worker) -> None:
     assert user == {"username": "hidden", "uid": "aws-iam-authenticator:administrative:hidden"}
 
 
+SCRUBBED = """
+clusterID: prod
+server:
+  mapRoles:
+  - roleARN: arn:aws:iam::999999999999:role/Hidden
+    username: "USERNAME"
+    groups: ["g:{{AccessKeyID}}"]
+  mapAccounts: ["999999999999"]
+"""
+
+
+# The original's isLoggableIdentity keeps the identity out of its log; a template or a refusal must not bring it back.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clusterID: prod",
+        'clusterID: prod\nserver: {mapAccounts: ["999999999999"]}',
+        SCRUBBED,
+        SCRUBBED.replace("USERNAME", "{{SessionName}}"),
+        SCRUBBED.replace("USERNAME", "node:{{EC2PrivateDNSName}}"),
+        SCRUBBED.replace("USERNAME", ""),
+    ],
+)
+async def test_a_scrubbed_account_is_told_to_nobody(tmp_path: Path, sts: StsStandIn, text: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    audit = tmp_path / "audit.log"
+    async with worker(tmp_path, sts.endpoint, config, scrubbed_accounts=("999999999999",), audit_log=str(audit)) as one:
+        _, answer = await one.review(one.token(HIDDEN))
+        _, metrics = await one.get("/metrics")
+        decisions = [line for line in one.log.getvalue().splitlines() if "access " in line]
+    assert len(decisions) == 1
+    told = decisions[0] + audit.read_text() + metrics + answer["status"].get("error", "")
+    for part in ("999999999999", HIDDEN, "AROAHIDDEN", "eve"):
+        assert not re.search(rf"\b{part}\b", told), part
+
+
 async def test_a_node_whose_name_nobody_knows_is_refused(server: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     # No credentials and no region: EC2 cannot be asked.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -226,6 +264,16 @@ async def test_a_client_that_asks_too_much(tmp_path: Path, sts: StsStandIn) -> N
         statuses = [(await server.review(server.token(DEV)))[0] for _ in range(6)]
     assert statuses[:4] == [200] * 4
     assert 429 in statuses[4:]
+
+
+async def test_rubbish_does_not_use_up_what_a_client_may_ask(tmp_path: Path, sts: StsStandIn) -> None:
+    # Everybody who reaches an API server can make it send reviews of what is no token.
+    async with worker(tmp_path, sts.endpoint, client_rate=1, token_cache_seconds=0) as server:
+        for _ in range(20):
+            assert (await server.review("k8s-aws-v1.rubbish"))[0] == 200
+        assert (await server.review(server.token(DEV)))[0] == 200
+        _, metrics = await server.get("/metrics")
+    assert 'verified_tokens_total{source="sts"} 1.0' in metrics
 
 
 async def test_json_lines_and_forged_names() -> None:

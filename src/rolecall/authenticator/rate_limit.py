@@ -32,3 +32,9 @@ class RateLimit:
         if len(self._clients) > MAX_CLIENTS:
             self._clients.popitem(last=False)
         return allowed
+
+    def give_back(self, client: str) -> None:
+        """What :meth:`allows` counted led to nothing."""
+        if client in self._clients:
+            left, since = self._clients[client]
+            self._clients[client] = (min(self._most, left + 1.0), since)

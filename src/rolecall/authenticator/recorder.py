@@ -16,8 +16,12 @@ from typing import Any
 from rolecall.authenticator.decision_log import AuditLog, Log
 from rolecall.authenticator.metrics import SUCCESS, Metrics
 from rolecall.authenticator.review import Outcome
+from rolecall.model import Identity, KubernetesUser
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+_SCRUBBED = "(scrubbed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,13 @@ class Recorder:
                 "session": identity.session_name,
             }
         if user is not None:
-            shown |= {"username": user.username, "uid": user.uid, "groups": user.groups}
+            hidden = is_scrubbed and identity is not None and _tells(user, identity)
+            shown |= {"username": _SCRUBBED} if hidden else {
+                "username": user.username, "uid": user.uid, "groups": user.groups
+            }  # fmt: skip
         else:
-            text = reason.text if reason else ""
-            shown |= {"error": "an identity of a scrubbed account" if is_scrubbed else text, "code": outcome.code}
-        if reason and reason.source and not (is_scrubbed and "arn:" in reason.source):
+            shown |= {"error": reason.text if reason else "", "code": outcome.code}
+        if reason and reason.source and not (is_scrubbed and identity and identity.account in reason.source):
             shown["source"] = reason.source
         return self._record(result, outcome.code, shown)
 
@@ -131,3 +137,16 @@ class Recorder:
             # A full disk must not lock everybody out; the metric and the log say that records are missing.
             self._metrics.audit_failures.inc()
             self._log.error("an audit record could not be written", error=error.strerror or "")
+
+
+def _tells(user: KubernetesUser, identity: Identity) -> bool:
+    """Whether a mapping has put something of the identity into the user's names: by a template, or as an account's."""
+    parts = (
+        identity.account,
+        identity.access_key_id,
+        identity.user_id,
+        identity.session_name,
+        identity.session_name.replace("@", "-"),
+    )
+    names = (user.username, *user.groups)
+    return any(part in name for part in parts if part for name in names)

@@ -7,7 +7,7 @@ Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authe
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from rolecall.arn import canonicalize
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.mapping.resolve import MappingDecision
+from rolecall.mapping.server_config import API_AUDIENCES
 from rolecall.model import CallerIdentity, Identity, KubernetesUser, Reason
 from rolecall.tokens.hosts import StsHosts
 from rolecall.tokens.mint import PREFIX
@@ -96,7 +97,14 @@ class Review:
 
     async def identify(self, token: str, *, now: datetime) -> tuple[Identity, datetime]:
         """The identity behind a token, confirmed by STS, and the end of the token's life."""
-        call = parse_token(token, self.cluster, now=now, hosts=self.hosts)
+        return await self.confirm(self.read(token, now=now))
+
+    def read(self, token: str, *, now: datetime) -> PresignedCall:
+        """The call that a token stands for; :class:`TokenError` where it fails a check, and nobody has to be asked."""
+        return parse_token(token, self.cluster, now=now, hosts=self.hosts)
+
+    async def confirm(self, call: PresignedCall) -> tuple[Identity, datetime]:
+        """Whoever STS says made a call, and the end of its token's life."""
         caller = await self.sts.get_caller_identity(call)
         user_id, _, session_name = caller.user_id.partition(":")
         if not user_id or ":" in session_name:
@@ -134,15 +142,28 @@ def refused(question: Question, error: TokenError | StsRefusedError | InvalidArn
             return _refusal(question.version, "arn", error.what)
 
 
-def decided(question: Question, identity: Identity, decision: MappingDecision) -> Outcome:
-    """The answer for an identity that is mapped, or is not."""
+def decided(
+    question: Question,
+    identity: Identity,
+    decision: MappingDecision,
+    api_audiences: Collection[str] = API_AUDIENCES,
+) -> Outcome:
+    """The answer for an identity that is mapped, or is not.
+
+    A token is for the API server, whoever asks about it: audiences of others are not confirmed, so that a service that
+    asks for its own name does not take a person's cluster token for one of its own. Without any the API server puts
+    its own in (Kubernetes API reference, ``TokenReviewStatus.audiences``; apiserver ``plugin/pkg/authenticator/token/
+    webhook``).
+
+    :param api_audiences: what the API server calls itself.
+    """
     reason = decision.reasons[0] if decision.reasons else Reason("mapped", "")
     if decision.user is None:
         refusal = _refusal(question.version, reason.code, reason.text)
         return Outcome(refusal.answer, reason.code, identity, None, reason)
     status: dict[str, Any] = {"authenticated": True, "user": user_info(decision.user)}
-    if question.audiences:
-        status["audiences"] = list(question.audiences)
+    if audiences := [audience for audience in question.audiences if audience in api_audiences]:
+        status["audiences"] = audiences
     return Outcome(_answer(question.version, status), "mapped", identity, decision.user, reason)
 
 

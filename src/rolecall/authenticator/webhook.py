@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,8 @@ from rolecall.authenticator.verified_tokens import Verified, VerifiedTokens
 from rolecall.errors import InvalidArnError
 from rolecall.mapping.chain import Match
 from rolecall.mapping.resolve import MappingDecision
-from rolecall.model import Identity, Reason
+from rolecall.mapping.server_config import API_AUDIENCES
+from rolecall.model import Identity
 from rolecall.tokens.parse import TokenError
 
 TEXT = "text/plain; charset=utf-8"
@@ -89,6 +90,7 @@ class Webhook:
 
     :param cluster: written into every record.
     :param private_dns_name: of an instance; raises :class:`PrivateDnsError`.
+    :param api_audiences: what the API server calls itself, in tokens and reviews.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Webhook:
         audit: AuditLog,
         metrics: Metrics,
         rate_limit: RateLimit,
+        api_audiences: Collection[str] = API_AUDIENCES,
     ) -> None:
         self._tokens = tokens
         self._store = store
@@ -110,6 +113,7 @@ class Webhook:
         self._recorder = Recorder(cluster, log, audit, metrics)
         self._metrics = metrics
         self._rate_limit = rate_limit
+        self._api_audiences = frozenset(api_audiences)
         # Whether the server is about to stop; it is made after its webhook.
         self.is_draining: Callable[[], bool] = lambda: False
 
@@ -163,16 +167,18 @@ class Webhook:
         return self._map(call, question, known.identity)
 
     async def _verify(self, call: _Call, question: Question) -> Response:
-        if self._tokens.is_asked(question.token):
+        joins = self._tokens.is_asked(question.token)
+        if joins:
             self._metrics.token_joined.inc()
         elif not self._rate_limit.allows(call.request.client, call.started):
             return self._unavailable(call, 429, names.RATE_LIMITED, "this client asks for too many reviews")
-        else:
-            self._metrics.token_asked.inc()
         asked = time.perf_counter()
         try:
             identity = await self._tokens.verify(question.token, time.time())
         except TokenError as error:
+            if not joins:
+                # STS was not asked: whoever sends rubbish through an API server must not use up what it may ask.
+                self._rate_limit.give_back(call.request.client)
             return self._answer(call, refused(question, error), names.INVALID)
         except (StsRefusedError, InvalidArnError) as error:
             return self._answer(call, refused(question, error), names.STS_ERROR)
@@ -202,7 +208,7 @@ class Webhook:
         try:
             name = await self._private_dns_name(identity.session_name)
         except PrivateDnsError as error:
-            decision = MappingDecision(None, (Reason("private-dns-name", str(error), match.source),))
+            decision = self._store.chain.refusal(identity, "private-dns-name", str(error), match.source)
         else:
             # The mappings may have changed while EC2 was asked.
             decision = self._store.chain.resolve(identity, ec2_private_dns_name=name)
@@ -211,7 +217,8 @@ class Webhook:
     def _decided(self, call: _Call, question: Question, identity: Identity, decision: MappingDecision) -> Response:
         result = names.SUCCESS if decision.user is not None else names.UNKNOWN
         self._metrics.phase["mapping"].observe(time.perf_counter() - call.sts_ended)
-        return self._answer(call, decided(question, identity, decision), result, question)
+        outcome = decided(question, identity, decision, self._api_audiences)
+        return self._answer(call, outcome, result, question)
 
     def _answer(self, call: _Call, outcome: Outcome, result: str, question: Question | None = None) -> Response:
         response = Response(200, _encode(outcome.answer).encode())

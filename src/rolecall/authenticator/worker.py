@@ -120,7 +120,9 @@ def _webhook(options: WorkerOptions, sts: AwsSts, store: MappingStore, audit: Au
     review = Review(settings.cluster_id, StsHosts(settings.partition, own), sts, lambda one: store.chain.resolve(one))
 
     async def ask(token: str) -> tuple[Identity, datetime]:
-        return await review.identify(token, now=datetime.now(UTC))
+        call = review.read(token, now=datetime.now(UTC))
+        metrics.token_asked.inc()
+        return await review.confirm(call)
 
     names = PrivateDnsNames(
         ec2_describe(settings),
@@ -138,6 +140,7 @@ def _webhook(options: WorkerOptions, sts: AwsSts, store: MappingStore, audit: Au
         audit=audit,
         metrics=metrics,
         rate_limit=RateLimit(settings.client_rate),
+        api_audiences=settings.api_audiences,
     )
 
 

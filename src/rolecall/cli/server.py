@@ -130,6 +130,15 @@ def server(
     dynamic_backend_mode_file: Annotated[
         str | None, typer.Option("--dynamicBackendModePath", help="File that holds the order of the backends.")
     ] = None,
+    api_audiences: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--api-audiences",
+            help="What kube-apiserver calls itself (its flag of this name); no other audience is confirmed.",
+            show_default="https://kubernetes.default.svc and ...svc.cluster.local",
+            rich_help_panel=OURS,
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes.", show_default="1", rich_help_panel=OURS)] = None,
     healthz_port: Annotated[
         int | None,
@@ -292,7 +301,11 @@ def _settings(config: str | None, given: Mapping[str, Any], gates: list[str] | N
     for name, value in given.items():
         if name in known and value is not None:
             values[name] = value.value if isinstance(value, StrEnum) else value
-    for name, option in (("backend_modes", "backend_mode"), ("scrubbed_accounts", "scrubbed_accounts")):
+    for name, option in (
+        ("backend_modes", "backend_mode"),
+        ("scrubbed_accounts", "scrubbed_accounts"),
+        ("api_audiences", "api_audiences"),
+    ):
         items = listed(given.get(option))
         if items is not None:
             values[name] = items

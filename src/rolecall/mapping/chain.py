@@ -152,7 +152,7 @@ class Chain:
     """Backends in order, and what holds for all of them.
 
     :param reserved: prefixes that no username from a backend may have, by the backend's name.
-    :param scrubbed: accounts whose identities appear in no log, uid or extra.
+    :param scrubbed: accounts whose identities appear in no log, uid, extra or refusal.
     """
 
     backends: tuple[Backend, ...] = ()
@@ -171,8 +171,15 @@ class Chain:
             if match is not None:
                 return backend, match
         if mismatches:
-            return MappingDecision(None, (Reason("mismatch", "; ".join(mismatches)),))
-        return MappingDecision(None, (Reason("no-mapping", self._unmapped(identity)),))
+            return self.refusal(identity, "mismatch", "; ".join(mismatches))
+        return self.refusal(identity, "no-mapping", self._unmapped(identity))
+
+    def refusal(self, identity: Identity, code: str, text: str, source: str = "") -> MappingDecision:
+        """Nobody, and why. Of a scrubbed account's identity the words say nothing: the API server logs them, too."""
+        if identity.account in self.scrubbed:
+            text = f"an identity of a scrubbed account is not let in ({code})"
+            source = "" if identity.account in source else source
+        return MappingDecision(None, (Reason(code, text, source),))
 
     def resolve(self, identity: Identity, *, ec2_private_dns_name: str | None = None) -> MappingDecision:
         """The Kubernetes user for an identity, and the line that decided."""
@@ -189,13 +196,13 @@ class Chain:
             name = render(match.username, identity, ec2_private_dns_name=ec2_private_dns_name)
             groups = tuple(render(group, identity, ec2_private_dns_name=ec2_private_dns_name) for group in match.groups)
         except TemplateError as error:
-            return MappingDecision(None, (Reason("template", error.what, match.source),))
+            return self.refusal(identity, "template", error.what, match.source)
         for prefix in self.reserved.get(backend.name, ()):
             if prefix and name.startswith(prefix):
                 text = f"invalid username {name!r} for {backend.name}: it must not begin with {prefix!r}"
-                return MappingDecision(None, (Reason("reserved", text, match.source),))
+                return self.refusal(identity, "reserved", text, match.source)
         if not name:
-            return MappingDecision(None, (Reason("template", "the username is empty", match.source),))
+            return self.refusal(identity, "template", "the username is empty", match.source)
         reason = Reason("mapped", f"{identity.canonical_arn} is {name} by {match.source}", match.source)
         if identity.account in self.scrubbed:
             return MappingDecision(

@@ -23,6 +23,9 @@ from rolecall.mapping.entries import ROLES, USERS, EntryReader
 from rolecall.mapping.entry_table import EntryTable, MatchOptions, build_table
 from rolecall.tokens import is_cluster_id
 
+# What an API server calls itself where nobody says otherwise: its audiences are its service account issuer by default,
+# here the two names that kube-apiserver's documentation and kubeadm use.
+API_AUDIENCES = ("https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local")
 KEEP, EMPTY, PARTIAL = "keep", "empty", "partial"
 _ENDPOINT = re.compile(r"(https?)://([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:]{2,45}\])(:[0-9]{1,5})?", re.ASCII)
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -47,6 +50,7 @@ class ServerSettings:
     :param backend_modes: in the order in which they are asked.
     :param missing_map: ``keep`` the last mapping where a file, ConfigMap or object list is gone, or have it ``empty``.
     :param broken_map: ``keep`` the last good mapping, or take what can be read of a broken aws-auth (``partial``).
+    :param api_audiences: what the API server calls itself (its ``--api-audiences``): all that a token is good for.
     :param sts_endpoint: an endpoint of one's own instead of STS, for labs and tests; ``http(s)://HOST:PORT``.
     :param token_cache_seconds: how long STS's answer for a token counts; 0 asks STS every time.
     :param client_rate: questions to STS per second that one client address may cause; 0 for any number.
@@ -73,6 +77,7 @@ class ServerSettings:
     dynamic_file: str = _in_file("", "server.dynamicfilepath")
     user_id_strict: bool = _in_file(False, "server.dynamicfileUserIDStrict")
     dynamic_backend_mode_file: str = _in_file("", "server.dynamicBackendModePath")
+    api_audiences: tuple[str, ...] = _in_file(API_AUDIENCES, "server.apiAudiences")
     workers: int = _in_file(1, "server.workers")
     healthz_port: int = _in_file(21363, "server.healthzPort")
     tls_cert_file: str = _in_file("", "server.tlsCertFile")

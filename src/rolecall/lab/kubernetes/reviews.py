@@ -92,7 +92,12 @@ class Reviews:
             status = dict((await self._review(token_review(token, audiences))).get("status") or {})
             if not status.get("authenticated"):
                 return {"authenticated": False, "user": {}, "error": status.get("error", "the token is not valid")}
-            return {**status, "user": user_info(authenticated(user_of(status["user"])))}
+            # A webhook that confirms no audience speaks for the API server's own (apiserver, AuthenticateToken).
+            confirmed = status.get("audiences") or [DEFAULT_AUDIENCE]
+            shared = [audience for audience in audiences or (DEFAULT_AUDIENCE,) if audience in confirmed]
+            if not shared:
+                return {"authenticated": False, "user": {}}
+            return {**status, "user": user_info(authenticated(user_of(status["user"]))), "audiences": shared}
         asked = audiences or (DEFAULT_AUDIENCE,)
         user = self._tokens.user(token, asked)
         if user is None:
