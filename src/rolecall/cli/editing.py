@@ -33,6 +33,7 @@ class Target:
     """What is edited, and how what it is about is read.
 
     :param read: the world behind the draft as it now is; with names of clusters, only those.
+    :param reach: how the accounts and clusters that were read are reached.
     """
 
     draft: Draft
@@ -42,18 +43,18 @@ class Target:
 
 def open_files(file: Path, folders: Sequence[Path]) -> Target:
     """The manifest in a file and in those that it includes."""
-    from rolecall.cli.manifest_world import accesses, read_manifest_world
+    from rolecall.cli.manifest_world import read_manifest_world
     from rolecall.manifest.draft import Draft
 
     draft = Draft.read(file, folders)
+    reach: dict[str, Any] = {}
 
     def read(clusters: Sequence[str] = (), *, quiet: bool = False) -> Reading:
-        return read_manifest_world(draft.loaded(), clusters=clusters, quiet=quiet).reading
+        found = read_manifest_world(draft.loaded(), clusters=clusters, quiet=quiet)
+        reach.update(found.reach)
+        return found.reading
 
-    def reach() -> dict[str, Any]:
-        return {"accounts": [asdict(access) for access in accesses(draft.loaded().manifest)]}
-
-    return Target(draft, read, reach)
+    return Target(draft, read, lambda: reach)
 
 
 def open_existing(region: str, clusters: Sequence[str], also: Callable[[Reading], Sequence[str]]) -> Target:
