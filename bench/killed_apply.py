@@ -51,6 +51,7 @@ def _attempts(killed: KilledApply, report: Report) -> None:
     while done.total() - done["finished"] < KILLS:
         attempt = killed.attempt()
         done[attempt.then] += 1
+        sys.stderr.write(f"\r{done.total()}")
         if attempt.then != "finished":
             lines.append(attempt.lines)
     report.at_least(

@@ -231,3 +231,23 @@ def test_steps_that_can_never_begin_are_told(tmp_path: Path, needs: str, why: st
             told = error.what
     assert why in told
     assert not world.values
+
+
+def test_a_run_that_is_killed_before_its_plan_is_written_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rolecall.manifest.journal.os.fsync", killed)
+        with pytest.raises(KilledError), Journal.create(tmp_path, planned()):
+            pass
+    assert list(run_names(tmp_path)) == []
+    run = planned()
+    with Journal.create(tmp_path, run):
+        pass
+    assert list(run_names(tmp_path)) == [run.name]
+    # A run's name is nobody else's: what is there is never written over.
+    with pytest.raises(FileExistsError), Journal.create(tmp_path, run):
+        pass

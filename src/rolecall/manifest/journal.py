@@ -97,11 +97,18 @@ class Journal:
     def create(cls, folder: Path, run: Run) -> Iterator[Self]:
         """Begin a journal; the plan is on disk when this returns."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(_path(folder, run.name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        path = _path(folder, run.name)
+        # It gets its name once the plan is in it: a process that is killed before leaves no run that nobody can read.
+        unnamed = path.with_name(f".{path.name}.new")
+        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "ab") as file:
             _hold(file, run.name)
             journal = cls(run, {}, file)
             journal._write({"format": FORMAT, **asdict(run)})
+            try:
+                os.link(unnamed, path)
+            finally:
+                unnamed.unlink()
             _sync_folder(folder)
             yield journal
 
