@@ -112,6 +112,11 @@ def test_ends_are_set_and_taken_away(person: str, until: datetime | None, member
     assert came == [f"  Views: {{account: main, assumableBy: {member}}}"]
 
 
+def test_an_end_is_told_with_what_outlasts_it() -> None:
+    end = datetime(2026, 2, 1, tzinfo=UTC)
+    assert granted(person="ann", role="Views", until=end)[2] == ("a session that begins before the end may last 1 h beyond it",)  # fmt: skip
+
+
 def test_whoever_has_it_through_a_group_gets_nothing_twice() -> None:
     gone, came, notes = granted(person="ann", role="Admins")
     assert (gone, came) == ([], [])

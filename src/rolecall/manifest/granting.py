@@ -12,6 +12,7 @@ from rolecall.access.world import World
 from rolecall.arn import PrincipalArn
 from rolecall.errors import RolecallError
 from rolecall.iam.account import IamUser
+from rolecall.iam.assume_role import DEFAULT_DURATION
 from rolecall.manifest.draft import GRANTS, Draft
 from rolecall.manifest.explain_errors import nearest
 from rolecall.manifest.load import Loaded
@@ -77,7 +78,18 @@ def grant(draft: Draft, asked: Asked, world: World) -> Granted:
             advice="take that line out first; everything that still names them counts again then",
         )
     notes = [*_clusters(draft, loaded, asked, world), *_member(draft, loaded, asked, person)]
+    if asked.until is not None:
+        notes.append(_after_the_end(loaded, asked, world))
     return Granted(person, new, tuple(notes))
+
+
+def _after_the_end(loaded: Loaded, asked: Asked, world: World) -> str:
+    """IAM gives no session any more from then on, and those that it gave live on (STS API reference, AssumeRole)."""
+    role = loaded.manifest.roles[asked.role]
+    account = world.accounts.get(loaded.manifest.accounts[role.account or ""].id)
+    there = account.roles.get(role.name or asked.role) if account else None
+    seconds = role.max_session_duration or (there.max_session_duration if there else DEFAULT_DURATION)
+    return f"a session that begins before the end may last {seconds / 3600:g} h beyond it"
 
 
 def _role(loaded: Loaded, name: str) -> RoleSpec:

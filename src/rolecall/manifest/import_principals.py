@@ -25,7 +25,7 @@ from rolecall.manifest.write_yaml import readable
 
 _ROOT = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}):root", re.ASCII)
 # Roles that AWS makes and changes itself (IAM user guide, "Using service-linked roles"; Identity Center user guide).
-_OF_AWS = ("/aws-reserved/", "/aws-service-role/")
+OF_AWS = ("/aws-reserved/", "/aws-service-role/")
 
 
 class Directory:
@@ -102,7 +102,7 @@ class Directory:
         """
         principal, role = PrincipalArn.parse(arn), find_principal(self.world.accounts, arn)
         account = self.accounts.get(principal.account)
-        if is_node or account is None or not isinstance(role, IamRole) or role.path.startswith(_OF_AWS):
+        if is_node or account is None or not isinstance(role, IamRole) or role.path.startswith(OF_AWS):
             return {"arn": arn}
         key = self._roles[principal_key(arn)][0]
         named = {"account": account} | ({"name": role.name} if role.name != key else {})

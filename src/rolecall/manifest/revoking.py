@@ -17,6 +17,7 @@ from rolecall.manifest.common import NOBODY
 from rolecall.manifest.draft import GRANTS, Draft
 from rolecall.manifest.explain_errors import nearest
 from rolecall.manifest.granting import person_data
+from rolecall.manifest.import_principals import OF_AWS
 from rolecall.manifest.load import Loaded
 from rolecall.manifest.names import Names
 from rolecall.manifest.references import matching_clusters
@@ -32,9 +33,6 @@ from rolecall.manifest.whom import (
     users_named,
 )
 from rolecall.manifest.yaml_data import PathKey
-
-# Roles that AWS makes and changes itself (IAM user guide, "Using service-linked roles"; Identity Center user guide).
-_OF_AWS = ("/aws-reserved/", "/aws-service-role/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +298,7 @@ def _others(world: World, names: Names, arn: str) -> Iterator[Change]:
     owned = {(who.account, who.principal.name) for who in names.roles.values() if who.owned}
     for account in world.accounts.values():
         for role in account.roles.values():
-            if (account.id, role.name) in owned or role.path.startswith(_OF_AWS):
+            if (account.id, role.name) in owned or role.path.startswith(OF_AWS):
                 continue
             document = _without(json.loads(role.trust), ids - {""})
             if document is not None:
