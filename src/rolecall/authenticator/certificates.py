@@ -23,7 +23,7 @@ import yaml
 
 from rolecall.authenticator.decision_log import Log
 from rolecall.errors import RolecallError
-from rolecall.local_files.private import write_private
+from rolecall.local_files.private import replace_file, write_private
 from rolecall.mapping.server_config import ServerSettings
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 # The original's is a hundred years; some clients refuse dates beyond 2050 in their short form.
 LIFETIME = timedelta(days=3650)
 COMMON_NAME = "aws-iam-authenticator"
+# Certificates and addresses are no secrets, and the API server may run as somebody else.
+PUBLIC = 0o644
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 -- compared with, never bound to
 
 
@@ -76,7 +78,7 @@ def ensure_certificate(settings: ServerSettings, now: datetime, log: Log) -> Cer
                 certificate, key = make_certificate(settings.hostname, settings.address, now)
                 # The key first: a certificate without its key would be taken for a pair.
                 write_private(files.key, key)
-                write_public(files.certificate, certificate)
+                replace_file(files.certificate, certificate, PUBLIC)
                 log.info("saving new key and certificate", certPath=str(files.certificate), keyPath=str(files.key))
     except OSError as error:
         raise CertificateError(
@@ -93,14 +95,6 @@ def _locked(path: Path) -> Iterator[None]:
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def write_public(path: Path, text: str) -> None:
-    """Replace a file's content at once, readable by everybody: certificates and addresses are no secrets."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.chmod(0o644)
-    os.replace(temporary, path)
 
 
 def make_certificate(hostname: str, address: str, now: datetime) -> tuple[str, str]:
@@ -185,7 +179,7 @@ def write_kubeconfig(settings: ServerSettings, files: CertificateFiles, port: in
     log.info("writing webhook kubeconfig file", kubeconfigPath=str(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_public(path, text)
+        replace_file(path, text, PUBLIC)
     except OSError as error:
         raise CertificateError(
             f"the webhook's kubeconfig cannot be written: {error.strerror}",

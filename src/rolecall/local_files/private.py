@@ -17,14 +17,27 @@ def write_private(path: Path, text: str) -> None:
 
     :raises OSError: where it cannot be written, with the file's name; nothing is left behind and the old text stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    replace_file(path, text, 0o600)
+
+
+def replace_file(path: Path, text: str, mode: int) -> None:
+    """As :func:`write_private`, with a mode of one's own.
+
+    The new file has a name that nobody can foresee and is made by this call or not at all: in a folder that others
+    write to, such as ``/tmp``, a file or link that waits under the name would be where the text goes.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                os.fchmod(file.fileno(), mode)
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 

@@ -96,7 +96,7 @@ class Reviews:
             confirmed = status.get("audiences") or [DEFAULT_AUDIENCE]
             shared = [audience for audience in audiences or (DEFAULT_AUDIENCE,) if audience in confirmed]
             if not shared:
-                return {"authenticated": False, "user": {}}
+                return {"authenticated": False, "user": {}, "error": "invalid bearer token"}
             return {**status, "user": user_info(authenticated(user_of(status["user"]))), "audiences": shared}
         asked = audiences or (DEFAULT_AUDIENCE,)
         user = self._tokens.user(token, asked)
