@@ -50,7 +50,7 @@ class Server:
     def pids(self) -> list[int]:
         """Its processes that answer."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children] if self.workers > 1 else [self.process.pid]
+        return [int(child) for child in children]
 
     def cpu_seconds(self) -> float:
         ticks = 0

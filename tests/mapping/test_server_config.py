@@ -106,6 +106,14 @@ def test_unknown_keys_are_doubts() -> None:
         {"missing_map": "lose"},
         {"broken_map": "lose"},
         {"workers": 0},
+        {"port": 99_999},
+        {"healthz_port": 65_536},
+        # Nobody could ever be let in.
+        {"sts_connections": 0},
+        {"sts_timeout_seconds": 0},
+        # A token is good for 900 seconds.
+        {"token_cache_seconds": 901},
+        {"scrubbed_accounts": ("12345",)},
         {"ec2_role_arn": "x"},
         {"access_entries_file": "a", "access_entries_cluster": "b"},
         {"sts_endpoint": "sts.evil.example"},

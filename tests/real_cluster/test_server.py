@@ -296,11 +296,12 @@ def test_killed_and_started_again_under_load(place: Place) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc to find workers in")
-def test_a_killed_worker_loses_at_most_what_it_was_answering(place: Place) -> None:
-    """One of two: the other one goes on, and it is started again."""
-    role = place.people.role("Workers")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_worker_loses_at_most_what_it_was_answering(place: Place, workers: int) -> None:
+    """It is started again, and its socket takes connections meanwhile; where there are two, the other one goes on."""
+    role = place.people.role(f"Workers{workers}")
     mounted(place, entry(role))
-    start(place, "MountedFile", "--workers", "2")
+    start(place, "MountedFile", "--workers", str(workers))
     try:
         with Load(place, place.people.assume(role)) as load:
             kills = []
@@ -309,6 +310,6 @@ def test_a_killed_worker_loses_at_most_what_it_was_answering(place: Place) -> No
                 os.kill(worker, signal.SIGKILL)
                 time.sleep(1.5)
         load.check(*((moment, moment) for moment in kills))
-        assert len(place.server.workers()) == 2
+        assert len(place.server.workers()) == workers
     finally:
         place.server.stop()

@@ -18,6 +18,7 @@ from types import TracebackType
 
 from rolecall.authenticator.review import StsRefusedError, StsThrottledError, StsUnavailableError
 from rolecall.authenticator.sts_connections import StsConnections
+from rolecall.errors import RolecallError
 from rolecall.model import CallerIdentity
 from rolecall.tokens.mint import CLUSTER_HEADER
 from rolecall.tokens.parse import PresignedCall
@@ -170,6 +171,12 @@ def region_of(host: str) -> str:
 
 def tls_context(ca_file: str = "") -> ssl.SSLContext:
     """The context that STS's certificate is checked with: the system's authorities, or those in a file."""
-    context = ssl.create_default_context(cafile=ca_file or None)
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        raise RolecallError(
+            f"no certificate authorities: {reason}", where=ca_file, advice="give a file of PEM certificates"
+        ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -1,7 +1,8 @@
-"""Starts the authenticator: settings, certificate, kubeconfig, sockets; then one process, or several and their keeper.
+"""Starts the authenticator: settings, certificate, kubeconfig, sockets; then the workers and their keeper.
 
-With several workers each has a listening socket of its own on the one port (``SO_REUSEPORT``), which the keeper holds
-as well: while a worker that died is being replaced, its socket goes on taking connections, and none is refused.
+Each worker has a listening socket of its own on the one port (``SO_REUSEPORT`` where there are several), which the
+keeper holds as well: while a worker that died is being replaced, its socket goes on taking connections, and none is
+refused.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from rolecall.authenticator.certificates import (
 )
 from rolecall.authenticator.decision_log import AuditLog, Log
 from rolecall.authenticator.metrics import share_between_workers
+from rolecall.authenticator.sts import tls_context
 from rolecall.authenticator.worker import WorkerOptions, run_worker
 from rolecall.errors import RolecallError
 from rolecall.mapping.chain import ACCESS_ENTRIES
@@ -54,6 +56,7 @@ def serve(settings: ServerSettings, config_file: str, log: Log, *, on_ready: Cal
         modes = (ACCESS_ENTRIES, *modes)
     files = ensure_certificate(settings, datetime.now(UTC), log)
     load_context(files)
+    tls_context(settings.sts_ca_file)
     AuditLog(settings.audit_log)
     listening = bound_sockets(settings.address, settings.port, settings.workers)
     port = int(listening[0].getsockname()[1])
@@ -71,9 +74,6 @@ def serve(settings: ServerSettings, config_file: str, log: Log, *, on_ready: Cal
         on_ready(url)
 
     options = WorkerOptions(settings, config_file, files, listening[0], log, healthz, modes=modes, ready=ready)
-    if settings.workers == 1:
-        _run(options)
-        return 0
     return _Keeper(options, listening, files).run()
 
 
@@ -82,6 +82,11 @@ def bound_sockets(address: str, port: int, count: int) -> list[socket.socket]:
     found: list[socket.socket] = []
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
+        if count > 1 and port:
+            # Sockets that share a port let anybody of the same user in, another server by mistake as well.
+            with socket.socket(family, socket.SOCK_STREAM) as alone:
+                alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                alone.bind((address, port))
         for _ in range(count):
             one = socket.socket(family, socket.SOCK_STREAM)
             found.append(one)
@@ -133,6 +138,7 @@ class _Keeper:
         self._ready: set[int] = set()
         self._announced = False
         self._stopping = False
+        self._code = 0
         self._wake, self._woken = os.pipe()
         self._alive, self._held = os.pipe()
         self._said, self._say = os.pipe()
@@ -154,7 +160,7 @@ class _Keeper:
             self._end()
         finally:
             shutil.rmtree(self._figures, ignore_errors=True)
-        return 0
+        return self._code
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -188,7 +194,8 @@ class _Keeper:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         os.close(self._held)
-        share_between_workers(self._figures, place)
+        if len(self._listening) > 1:
+            share_between_workers(self._figures, place)
         # A worker's loop closes its socket when it ends; the keeper's stays open.
         own = self._listening[place].dup()
         options = replace(
@@ -234,6 +241,11 @@ class _Keeper:
             self._pauses[place] = min(MAX_PAUSE, pause * 2)
             self._starts[place] = time.monotonic() + pause
             code = os.waitstatus_to_exitcode(status)
+            if not self._ready:
+                # What keeps the first worker from its start keeps all of them: whoever started the server has to know.
+                self._options.log.error("the server cannot start", place=place, code=code)
+                self._stopping, self._code = True, 1
+                return
             self._options.log.error("a worker has ended: another one is started", place=place, code=code)
 
     def _end(self) -> None:

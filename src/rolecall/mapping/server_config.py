@@ -101,6 +101,18 @@ class ServerSettings:
 
 
 _FIELDS = {one.metadata["key"].lower(): one for one in fields(ServerSettings) if "key" in one.metadata}
+_BOUNDS = (
+    ("server.port", 0, 65_535),
+    ("server.healthzPort", 0, 65_535),
+    ("server.workers", 1, 64),
+    ("server.stsConnections", 1, 4_096),
+    ("server.stsTimeoutSeconds", 1, 60),
+    ("server.tokenCacheSeconds", 0, 900),
+    ("server.clientRate", 0, 1_000_000),
+    ("server.accessEntriesSeconds", 1, 86_400),
+    ("server.ec2DescribeInstancesQps", 1, 1_000),
+    ("server.ec2DescribeInstancesBurst", 1, 1_000),
+)
 _MAPS = frozenset(
     f"server.{name}" for name in ("maproles", "mapusers", "mapaccounts", "reservedprefixconfig", "featuregates")
 )
@@ -257,8 +269,12 @@ def check_settings(settings: ServerSettings) -> None:
     if settings.access_entries_file and settings.access_entries_cluster:
         raise ConfigError("access entries come from a file or from EKS, not from both")
     _check_endpoint(settings.sts_endpoint)
-    if not 1 <= settings.workers <= 64:
-        raise ConfigError("the number of workers is not from 1 to 64")
+    for key, least, most in _BOUNDS:
+        if not least <= getattr(settings, _FIELDS[key.lower()].name) <= most:
+            raise ConfigError(f"{key} is not from {least} to {most}")
+    for account in settings.scrubbed_accounts:
+        if not re.fullmatch(r"[0-9]{12}", account, re.ASCII):
+            raise ConfigError(f"scrubbedAccounts: {account[:40]!r} is not an account id of 12 digits, it hides nobody")
     if settings.ec2_role_arn:
         try:
             Arn.parse(settings.ec2_role_arn)
