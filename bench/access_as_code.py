@@ -118,6 +118,8 @@ def commands(lab: CountedLab, environment: Mapping[str, str], folder: Path, repo
     applied = shell.run("apply", "plan.json", "--yes", seconds=60)
     told(report, applied.requests, len(ORGANISATION.clusters))
     assert shell.run("plan").output == "Nothing to change.\n"
+    revoked = shell.run("revoke", AUDITORS[0], "--everywhere", "--yes", seconds=60)
+    shell.run("undo", run_of(revoked.output), "--yes", seconds=60)
     assert "Done: " in shell.run("undo", run_of(applied.output), "--yes", seconds=60).output
     file.write_text(text)
     assert shell.run("plan").output == "Nothing to change.\n"

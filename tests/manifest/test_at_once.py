@@ -102,6 +102,7 @@ def role(name: str) -> str:
     return f"arn:aws:iam::{ACCOUNT}:role/{name}"
 
 
+@pytest.mark.timeout(180)
 def test_two_applies_and_a_hand_edit_lose_nothing(cluster: Cluster) -> None:
     by_hand = [user(f"hand{number}") for number in range(6)]
 

@@ -94,6 +94,7 @@ def shell(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return Shell(lab, tmp_path_factory.mktemp("files"))
 
 
+@pytest.mark.timeout(180)
 def test_what_is_applied_counts_and_is_taken_back(shell: Shell) -> None:
     people, before = shell.people, shell.objects()
     shell.rolecall("apply", "--yes")
