@@ -70,6 +70,32 @@ async def test_a_mounted_file_that_changes_breaks_and_goes(tmp_path: Path, sts: 
         assert await server.until(DEV, "") < IN_FORCE
 
 
+async def test_a_file_that_is_being_written_changes_nothing_until_it_is_there(tmp_path: Path, sts: StsStandIn) -> None:
+    """open(2), O_TRUNC: a shell's ``>`` and most editors empty a file before they fill it."""
+    path = tmp_path / "config.yaml"
+    path.write_text(config("one"))
+    text = config("two")
+    seen = set()
+    async with worker(tmp_path, sts.endpoint, path, token_cache_seconds=0) as server:
+        with path.open("w") as file:
+            # Every line makes another file that could be meant: without mappings, or with a name that is cut off.
+            for character in text:
+                file.write(character)
+                file.flush()
+                await asyncio.sleep(0.01)
+                seen.add(await server.who(DEV))
+        assert seen == {"one"}
+        assert await server.until(DEV, "two") < IN_FORCE
+        path.write_text("")
+        await asyncio.sleep(1.2)
+        assert await server.who(DEV) == "two"
+        assert "mapping is gone: the last good one stays in force" in server.log.getvalue()
+        path.write_text(text)
+        await asyncio.sleep(1.2)
+        _, metrics = await server.get("/metrics")
+        assert 'mapping_broken{backend="MountedFile"} 0.0' in metrics
+
+
 async def test_what_is_gone_may_be_emptied(tmp_path: Path, sts: StsStandIn) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(config("one"))

@@ -1,7 +1,8 @@
 """Mappings in files: looked at twice a second, read when they have changed.
 
 A ConfigMap mounted into a pod changes by a swapped link, an editor replaces the file, a person writes into it: the
-device, inode, size and time of what the path leads to tell all of them. inotify would tell only some.
+device, inode, size and time of what the path leads to tell all of them. inotify would tell only some. Whoever writes
+into the file itself empties it first: a version counts once it has stood still for a moment, and an empty one is none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rolecall.mapping.entry_table import EntryTable, MatchOptions
 from rolecall.mapping.server_config import ConfigError, mode_names, read_server_config
 
 SECONDS = 0.5
+SETTLE_SECONDS = 0.15
 
 State = tuple[int, int, int, int]
 
@@ -30,7 +32,7 @@ class WatchedFile:
     """A file and the state it was last seen in.
 
     :param changed: called with the text of every new version.
-    :param gone: called when the file is not there any more, or not yet.
+    :param gone: called when the file is not there, or empty.
     :param unreadable: called with the reason where it is there and cannot be read.
     """
 
@@ -42,23 +44,36 @@ class WatchedFile:
         self._gone = gone
         self._unreadable = unreadable
         self._state: State | str | None = "not looked at yet"
+        self._seen: State | None = None
+        self._is_first = True
 
     def look(self) -> None:
         """Read the file where it is not what it was."""
+        is_first, self._is_first = self._is_first, False
         try:
             with self.path.open("rb") as file:
                 found = os.fstat(file.fileno())
                 state: State = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
                 if state == self._state:
                     return
+                is_still, self._seen = is_first or state == self._seen, state
+                if not is_still:
+                    return
+                self._seen = None
                 data = file.read(MAX_LENGTH + 1)
         except FileNotFoundError:
+            self._seen = None
             if self._state is not None:
                 self._state = None
                 self._gone()
             return
         except OSError as error:
             self._fail(error.strerror or type(error).__name__)
+            return
+        if not data.strip():
+            if self._state is not None:
+                self._state = None
+                self._gone()
             return
         if len(data) > MAX_LENGTH:
             self._fail(f"longer than {MAX_LENGTH} bytes")
@@ -80,7 +95,7 @@ class WatchedFile:
         """Look until cancelled."""
         while True:
             self.look()
-            await asyncio.sleep(SECONDS)
+            await asyncio.sleep(SECONDS if self._seen is None else SETTLE_SECONDS)
 
 
 def mounted_file(path: str, store: MappingStore, options: MatchOptions) -> WatchedFile:
