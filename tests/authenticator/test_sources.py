@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from rolecall.authenticator import cluster_sources
 from rolecall.authenticator.certificates import make_certificate
 from rolecall.authenticator.decision_log import AuditLog
 from rolecall.authenticator.private_dns import PrivateDnsNames
@@ -243,6 +244,26 @@ async def test_the_audit_log_is_opened_anew_after_logrotate(tmp_path: Path) -> N
 class Log:
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: None
+
+
+async def test_a_watch_outlives_whatever_goes_wrong_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A library's own mistake over an answer of the cluster is no RolecallError; a thread that it ended would leave the
+    # mappings as they are for good.
+    monkeypatch.setattr(cluster_sources, "FIRST_PAUSE", 0.01)
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    class Address:
+        def connect(self) -> Any:
+            raise KeyError("resourceVersion")
+
+    def changed(found: Any) -> None:
+        raise AssertionError(found)
+
+    watched = cluster_sources.WatchedObjects(Address(), None, {}, changed, told.put_nowait)  # type: ignore[arg-type]
+    task = asyncio.create_task(watched.run())
+    async with asyncio.timeout(5):
+        assert [await told.get(), await told.get()] == ["KeyError", "KeyError"]
+    task.cancel()
 
 
 async def test_names_of_instances_are_asked_in_batches_once() -> None:

@@ -202,6 +202,11 @@ def test_dynamic_file_by_id_and_its_arn_has_to_fit() -> None:
     other = chain.resolve(identity(role("Other"), "AROADEV"))
     assert (other.user, other.reasons[0].code) == (None, "mismatch")
     assert chain.resolve(identity(role("Dev"), "AROANEW")).user is None  # made anew: another id
+    # STS sends the path of a user and never that of a role.
+    dan = chain.resolve(identity("arn:aws:iam::111122223333:user/x/dan", "AIDADAN"))
+    assert dan.user is not None
+    assert dan.user.username == "dan"
+    assert chain.resolve(identity("arn:aws:iam::111122223333:user/x/eve", "AIDADAN")).user is None
     assert chain.resolve(identity("arn:aws:iam::999999999999:role/x", "AROAX")).user.groups == ()  # type: ignore[union-attr]
 
 
@@ -257,6 +262,7 @@ accessEntries:
 - principalArn: arn:aws:iam::999999999999:role/x/Other
 - principalArn: arn:aws:iam::{A}:role/Node
   type: EC2_LINUX
+- principalArn: arn:aws:iam::{A}:user/people/Ann
 """
     read = parse_access_entry_file(text)
     assert read.problems == ()
@@ -265,6 +271,9 @@ accessEntries:
     assert dev.username == f"arn:aws:sts::{A}:assumed-role/Dev/{{{{SessionName}}}}"
     assert read.backend.find(identity(role("Dev"), "AROANEW")) is None
     assert read.backend.find(identity("arn:aws:iam::999999999999:role/Other", "AROAX"))
+    # A user's ARN comes from STS with its path.
+    assert read.backend.find(identity(f"arn:aws:iam::{A}:user/people/Ann", "AIDAANN"))
+    assert read.backend.find(identity(f"arn:aws:iam::{A}:user/people/Annie", "AIDAANN")) is None
     assert read.backend.by_arn[path_free(role("Node"))].groups == ("system:nodes",)
     for bad, line in (
         ("accessEntries:\n- principalArn: x\n", 2),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rolecall.mapping.chain import AccessEntryBackend
+from rolecall.mapping.chain import AccessEntryBackend, path_free
 from rolecall.mapping.resolve import EXTRA_PRINCIPAL_ID
 from rolecall.model import KubernetesUser
 from rolecall.rbac.access_policies import PolicyAssociation, authorize_access_policies
@@ -77,7 +77,7 @@ def _principal(spec: Mapping[str, Any]) -> tuple[str, str]:
         return "", ""
     if uid.rpartition(":")[2] != principal_id:
         return "", ""
-    return principal_id, only("canonicalArn").lower()
+    return principal_id, path_free(only("canonicalArn"))
 
 
 def _attributes(spec: Mapping[str, Any]) -> Attributes | None:

@@ -31,7 +31,6 @@ from rolecall.clusters.exec_credentials import TokenFile
 from rolecall.clusters.kubeconfig import read_context
 from rolecall.clusters.read_cluster import IdentityMappingObject
 from rolecall.clusters.transport import Endpoint
-from rolecall.errors import RolecallError
 from rolecall.mapping.chain import CRD, EKS_CONFIG_MAP, IdentityMappingBackend
 from rolecall.mapping.config_map import read_config_map
 from rolecall.mapping.entry_table import MatchOptions
@@ -125,7 +124,9 @@ class WatchedObjects:
                     version = self._list(connection, loop)
                     pause = FIRST_PAUSE
                     self._follow(connection, version, loop)
-            except (RolecallError, httpx2.HTTPError, OSError, ValueError) as error:
+            except Exception as error:
+                # Whatever a cluster or a library comes up with: a watch that has ended for good would leave mappings
+                # in force that are removed.
                 self._tell(loop, self._failed, getattr(error, "what", "") or type(error).__name__)
                 self._stopped.wait(random.uniform(pause / 2, pause))  # noqa: S311 -- no secret
                 pause = min(MAX_PAUSE, pause * 2)

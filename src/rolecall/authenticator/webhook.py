@@ -37,6 +37,7 @@ from rolecall.errors import InvalidArnError
 from rolecall.mapping.chain import Match
 from rolecall.mapping.resolve import MappingDecision
 from rolecall.mapping.server_config import API_AUDIENCES
+from rolecall.mapping.templates import is_instance_id
 from rolecall.model import Identity
 from rolecall.tokens.parse import TokenError
 
@@ -200,7 +201,7 @@ class Webhook:
                 return self._unavailable(call, 503, names.NOT_READY, what)
             return self._decided(call, question, identity, found)
         backend, match = found
-        if match.needs_private_dns_name and identity.session_name.startswith("i-"):
+        if match.needs_private_dns_name and is_instance_id(identity.session_name):
             return self._map_node(call, question, identity, match)
         return self._decided(call, question, identity, chain.rendered(identity, backend, match))
 

@@ -77,7 +77,8 @@ class TableBackend:
 class UserIdBackend:
     """DynamicFile with ``dynamicfileUserIDStrict``: by the principal's unique id, and its ARN has to fit.
 
-    Source: aws-iam-authenticator v0.7 ``pkg/mapper/dynamicfile/mapper.go``. The path of the entry's ARN is left out.
+    Source: aws-iam-authenticator v0.7 ``pkg/mapper/dynamicfile/mapper.go``. Paths are left out on
+    both sides: the entry's ARN may have one, and STS sends those of users, not those of roles.
     """
 
     name: str
@@ -88,7 +89,7 @@ class UserIdBackend:
         found = self.entries.get(identity.user_id)
         if found is not None:
             arn, match = found
-            if arn and arn != identity.canonical_arn.lower():
+            if arn and arn != path_free(identity.canonical_arn):
                 what = f"{match.source} has the id {identity.user_id}, but not the ARN {identity.canonical_arn}"
                 raise MismatchError(what)
             return match
@@ -140,7 +141,8 @@ class AccessEntryBackend:
 
     def entry(self, identity: Identity) -> AccessEntry | None:
         """The entry of an identity's principal."""
-        return self.by_id.get(identity.user_id) or self.by_arn.get(identity.canonical_arn.lower())
+        found = self.by_id.get(identity.user_id)
+        return found if found or not self.by_arn else self.by_arn.get(path_free(identity.canonical_arn))
 
     def find(self, identity: Identity) -> Match | None:
         found = self.entry(identity)

@@ -17,6 +17,11 @@ _PLACEHOLDER = re.compile(rf"\{{\{{({'|'.join(_NAMES)})\}}\}}")
 _INSTANCE_ID = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})", re.ASCII)
 
 
+def is_instance_id(session_name: str) -> bool:
+    """Whether a session is named after an instance, as EC2 names those of instance profiles."""
+    return _INSTANCE_ID.fullmatch(session_name) is not None
+
+
 class TemplateError(RolecallError):
     """A template asks for something that the identity does not have."""
 
@@ -45,7 +50,7 @@ def render(template: str, identity: Identity, *, ec2_private_dns_name: str | Non
 
 
 def _private_dns_name(identity: Identity, name: str | None) -> str:
-    if not _INSTANCE_ID.fullmatch(identity.session_name):
+    if not is_instance_id(identity.session_name):
         raise TemplateError(f"SessionName did not contain an instance id: {identity.session_name!r}")
     if name is None:
         raise TemplateError(f"the private DNS name of instance {identity.session_name} is not known")
