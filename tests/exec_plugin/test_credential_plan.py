@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
@@ -108,6 +110,15 @@ def test_all_settings_of_a_role(tmp_path: Path) -> None:
         "alice", "x1", "arn:aws:iam::1:mfa/alice", 7200, "alice@corp",
     )  # fmt: skip
     assert hop.where == f"{tmp_path}/config:2"
+
+
+def test_a_machines_credentials_are_bound_to_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home on a file server: the role of one machine must not be found in the cache by another one."""
+    bindings = []
+    for name in ("one", "two"):
+        monkeypatch.setattr(os, "uname", lambda name=name: SimpleNamespace(nodename=name))
+        bindings.append(plan(tmp_path, "", "", AWS_CONTAINER_CREDENTIALS_RELATIVE_URI="/x").binding(0))
+    assert bindings[0] != bindings[1]
 
 
 def test_session_names(tmp_path: Path) -> None:

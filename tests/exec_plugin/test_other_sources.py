@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha1
@@ -12,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from exec_plugin_person import Person
+from exec_plugin_person import ROLE, Person
 from rolecall.tokens.hosts import StsHosts
 from rolecall.tokens.parse import parse_token
 from sts_double import StsDouble
@@ -118,6 +120,43 @@ def test_a_role_on_top_of_a_container(person: Person, sts: StsDouble, machine: s
     person.write("[profile r]\nrole_arn = arn:aws:iam::111122223333:role/R\ncredential_source = EcsContainer\n")
     person.run("token", "-i", "prod", AWS_PROFILE="r", AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{machine}/role")
     assert [call["key"] for call in sts.calls] == ["ASIAMACHINE000000001"]
+
+
+@pytest.fixture
+def silence() -> Iterator[str]:
+    """A host that takes connections and says nothing, as one behind a firewall that has lost its way."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+# AWS SDKs and Tools reference guide, "Smart configuration defaults": 60 seconds for each of several attempts.
+@pytest.mark.parametrize("source", ["web-identity", "instance", "container", "sso"])
+def test_a_host_that_says_nothing_is_not_waited_for_long(person: Person, silence: str, source: str) -> None:
+    token = person.home / "token"
+    token.write_text("header.body.signature")
+    person.write("[profile s]\nsso_start_url = https://corp.example/start\nsso_region = eu-west-2\n"
+                 "sso_account_id = 111122223333\nsso_role_name = Dev\n", credentials="")  # fmt: skip
+    folder = person.home / ".aws" / "sso" / "cache"
+    folder.mkdir(parents=True)
+    login = {"accessToken": "t", "expiresAt": ENDS, "startUrl": "https://corp.example/start", "region": "eu-west-2"}
+    (folder / f"{sha1(b'https://corp.example/start').hexdigest()}.json").write_text(json.dumps(login))
+    variables = {
+        "web-identity": {
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
+            "AWS_ROLE_ARN": ROLE,
+            "AWS_ENDPOINT_URL_STS": silence,
+        },
+        "instance": {"AWS_EC2_METADATA_SERVICE_ENDPOINT": silence},
+        "container": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{silence}/role"},
+        "sso": {"AWS_PROFILE": "s", "AWS_ENDPOINT_URL_SSO": silence},
+    }[source]
+    started = time.monotonic()
+    done = person.run("eks", "get-token", "--cluster-name", "prod", "--cli-read-timeout", "1", check=False,
+                      AWS_REGION="eu-west-2", **variables)  # fmt: skip
+    assert time.monotonic() - started < 15
+    assert done.returncode == 1
+    assert f"no credentials by {source}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_nothing_at_all(person: Person) -> None:

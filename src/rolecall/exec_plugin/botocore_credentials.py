@@ -41,11 +41,22 @@ def fetch(source: Source, settings: Settings) -> Key:
 
 
 def _load(source: Source, settings: Settings) -> Any:
+    from botocore.config import Config
     from botocore.credentials import create_credential_resolver
     from botocore.session import Session
 
     session = Session(profile=source.profile or None)
     session.set_config_variable("region", settings.region)
+    if settings.ca_bundle:
+        session.set_config_variable("ca_bundle", settings.ca_bundle)
+    # botocore's own bounds let one kubectl wait for many minutes: a minute for each of five attempts, twice over.
+    session.set_default_client_config(
+        Config(
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            retries={"mode": "standard", "total_max_attempts": 2},
+        )
+    )
     if source.kind in _METHODS:
         return create_credential_resolver(session).get_provider(_METHODS[source.kind]).load()
     if source.kind == "web-identity" and not source.profile:

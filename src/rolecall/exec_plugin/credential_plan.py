@@ -8,6 +8,8 @@ The order in which sources are looked at is botocore's (``credentials.py``: ``cr
 
 from __future__ import annotations
 
+import os
+
 from rolecall.exec_plugin.session_name import check_given, derived
 from rolecall.local_files.aws_config import AwsConfigError, Profile, Section
 
@@ -200,7 +202,9 @@ def _machine_source(environ: Mapping[str, str], profile: Profile | None = None) 
 
 def _named_source(kind: str, environ: Mapping[str, str], where: str = ENVIRONMENT) -> Source:
     names = (*_CONTAINER_VARIABLES, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
-    return Source(kind, "", where, binding={name: environ[name] for name in names if environ.get(name)})
+    # The same words mean another role on another machine, and homes are shared between machines.
+    binding = {"machine": os.uname().nodename, **{name: environ[name] for name in names if environ.get(name)}}
+    return Source(kind, "", where, binding=binding)
 
 
 class _Chain:
