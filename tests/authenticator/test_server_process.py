@@ -279,6 +279,19 @@ def test_identity_mappings_watched_and_their_status_written(world: World, tmp_pa
         running.until(world.dev, "by-crd")
         listed = json.loads(world.run("kubectl", "get", "iamidentitymappings", "-o", "json"))["items"]
         assert [one["status"]["canonicalARN"] for one in listed] == [arn.lower()]
+        other = {
+            "apiVersion": "iamauthenticator.k8s.aws/v1alpha1",
+            "kind": "IAMIdentityMapping",
+            "metadata": {"name": "a-name-of-ones-own"},
+            "spec": {"arn": arn.replace("Dev", "Ops"), "username": "ops", "groups": []},
+        }
+        world.run("kubectl", "apply", "--validate=false", "-f", "-", stdin=json.dumps(other))
+        for mapped in (arn, arn.upper().replace("ARN:AWS:IAM", "arn:aws:iam").replace("ROLE", "role")):
+            for one in (mapped, mapped.replace("Dev", "Ops").replace("DEV", "OPS")):
+                command = ("add", "role", "--rolearn", one, "--username", "x", "--groups", "g", "--backend=CRD")
+                again = run_rolecall(*command, "--prompt=false", env=world.environment, check=False)
+                assert (again.returncode, again.stdout) == (1, "")
+                assert "is mapped already" in again.stderr
         run_rolecall("remove", "role", "--rolearn", arn, "--backend=CRD", "--prompt=false", env=world.environment)
         assert running.until(world.dev, "") < 2 * IN_FORCE
 

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rolecall.mapping.access_entries import AccessEntry
 from rolecall.mapping.chain import AccessEntryBackend, path_free
 from rolecall.mapping.resolve import EXTRA_PRINCIPAL_ID
 from rolecall.model import KubernetesUser
 from rolecall.rbac.access_policies import PolicyAssociation, authorize_access_policies
-from rolecall.rbac.rules import Attributes
+from rolecall.rbac.rules import Attributes, RbacDecision
 
 VERSIONS = ("authorization.k8s.io/v1", "authorization.k8s.io/v1beta1")
 MAX_GROUPS = 10_000
@@ -52,12 +53,17 @@ def authorize(review: Any, entries: AccessEntryBackend | None) -> AccessOutcome:
         entry = entries.by_id.get(principal_id) or entries.by_arn.get(arn)
     if entry is None:
         return _outcome(version, "", principal_id, request)
-    associations = [PolicyAssociation(entry.principal_arn, one.policy_arn, one.namespaces) for one in entry.policies]
-    decision = authorize_access_policies(request, principal_id, associations)
+    decision = entry_allows(entry, request, principal_id)
     if not decision.allowed:
         return _outcome(version, "", principal_id, request)
     answer = _answer(version, {"allowed": True, "reason": decision.reason})
     return AccessOutcome(answer, True, principal_id, decision.reason, request)
+
+
+def entry_allows(entry: AccessEntry, request: Attributes, principal_id: str) -> RbacDecision:
+    """What the access policies of an entry say about a request of its principal's."""
+    associations = [PolicyAssociation(entry.principal_arn, one.policy_arn, one.namespaces) for one in entry.policies]
+    return authorize_access_policies(request, principal_id, associations)
 
 
 def _principal(spec: Mapping[str, Any]) -> tuple[str, str]:

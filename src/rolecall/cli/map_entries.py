@@ -248,8 +248,24 @@ def _create_object(cluster: _Cluster, arn: str, username: str, groups: tuple[str
         metadata=ObjectMeta(name=name), spec={"arn": arn, "username": username, "groups": list(groups)}
     )
     with explained(f"cluster {connection.name}"):
+        if known := _objects_of(connection, arn):
+            # Of two objects for one ARN one would count and the other would only look as if it did.
+            raise RolecallError(
+                f"{arn} is mapped already", where=f"IAMIdentityMapping {known[0]}", advice="remove it first"
+            )
         connection.client.create(body)
     sys.stdout.write(f"iamidentitymapping.iamauthenticator.k8s.aws/{name} created in cluster {connection.name}\n")
+
+
+def _objects_of(connection: Any, arn: str) -> list[str]:
+    """The names of the IAMIdentityMapping objects for an ARN, in any case."""
+    from rolecall.clusters.read_cluster import IdentityMappingObject
+
+    return [
+        one.metadata.name
+        for one in connection.client.list(IdentityMappingObject)
+        if str((one.get("spec") or {}).get("arn", "")).lower() == arn.lower()
+    ]
 
 
 def _delete_objects(cluster: _Cluster, arn: str) -> None:
@@ -258,11 +274,7 @@ def _delete_objects(cluster: _Cluster, arn: str) -> None:
 
     connection = cluster.connect()
     with explained(f"cluster {connection.name}"):
-        found = [
-            one.metadata.name
-            for one in connection.client.list(IdentityMappingObject)
-            if str((one.get("spec") or {}).get("arn", "")).lower() == arn.lower()
-        ]
+        found = _objects_of(connection, arn)
         if not arn or not found:
             raise RolecallError(f"no IAMIdentityMapping is for {arn or 'nobody'}", where=f"cluster {connection.name}")
         for name in found:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rolecall.authenticator.authorize import entry_allows
 from rolecall.authenticator.review import Review, StsClient
 from rolecall.mapping.access_entries import AccessEntry
 from rolecall.mapping.aws_auth import AwsAuth, parse_aws_auth
+from rolecall.mapping.chain import AccessEntryBackend
 from rolecall.mapping.identity_mappings import IdentityMapping
 from rolecall.mapping.resolve import AuthenticationMode, MappingDecision, Mappings, resolve
 from rolecall.model import Identity
-from rolecall.rbac.access_policies import PolicyAssociation, authorize_access_policies
 from rolecall.rbac.rules import Attributes, RbacDecision
 from rolecall.tokens.hosts import StsHosts
 
@@ -88,14 +89,13 @@ class ClusterAccess:
 
     def policies_allow(self, request: Attributes, principal_id: str) -> RbacDecision:
         """What the access policies of a principal's entry say; not allowed where they say nothing."""
+        entry = self.access_entries().by_id.get(principal_id)
+        return entry_allows(entry, request, principal_id) if entry else RbacDecision(False)
+
+    def access_entries(self) -> AccessEntryBackend:
+        """The access entries that count now: none in a mode that does not read them."""
         access = self._spec.access()
-        entry = access.entries.get(principal_id) if access.mode.reads_entries else None
-        if entry is None:
-            return RbacDecision(False)
-        associations = [
-            PolicyAssociation(entry.principal_arn, policy.policy_arn, policy.namespaces) for policy in entry.policies
-        ]
-        return authorize_access_policies(request, principal_id, associations)
+        return AccessEntryBackend(access.entries if access.mode.reads_entries else {})
 
     def _read_aws_auth(self) -> AwsAuth | None:
         found = self._config_map()

@@ -69,8 +69,11 @@ async def webhook(tmp_path: Path) -> AsyncIterator[Asked]:
     await server.stop()
 
 
-def review(principal: str = "AROADEV", key: str = EXTRA_PRINCIPAL_ID, **changes: Any) -> dict[str, Any]:
-    spec = {"user": "dev", "extra": {key: [principal]}, "resourceAttributes": {**GET, **changes}}
+def review(
+    principal: str = "AROADEV", key: str = EXTRA_PRINCIPAL_ID, uid: str = "AROADEV", **changes: Any
+) -> dict[str, Any]:
+    uid = f"aws-iam-authenticator:111122223333:{uid}"
+    spec = {"user": "dev", "uid": uid, "extra": {key: [principal]}, "resourceAttributes": {**GET, **changes}}
     return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
 
 
@@ -88,6 +91,8 @@ async def test_who_does_not_show_the_token_is_told_nothing(webhook: Asked, token
         (review(verb="delete"), False),
         (review(resource="secrets"), False),
         (review("AROAOTHER"), False),
+        # Both the uid and the extra come from the authenticator, and agree.
+        (review(uid="AROAOTHER"), False),
         # An impersonator's extras arrive in lower case, and this is not the key that the authenticator sets.
         (review(key=EXTRA_PRINCIPAL_ID.lower()), False),
     ],
@@ -112,7 +117,7 @@ async def test_without_an_api_mode_entries_do_not_count(webhook: Asked) -> None:
         ("POST", "/authorize", b"[" * 100_000, 400),
         ("POST", "/authorize", b'{"kind": "TokenReview"}', 400),
         ("POST", "/authorize", review() | {"apiVersion": "authorization.k8s.io/v9"}, 400),
-        ("POST", "/authorize", review() | {"spec": {"user": "dev"}}, 422),
+        ("POST", "/authorize", review() | {"spec": {"user": "dev"}}, 400),
         ("POST", "/authorize", b" " * (MAX_BODY + 1), 413),
         ("POST", "/other", b"{}", 404),
         ("GET", "/authorize", b"", 404),

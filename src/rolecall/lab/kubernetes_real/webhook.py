@@ -15,18 +15,15 @@ from typing import Any
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
 
+from rolecall.authenticator.authorize import authorize
 from rolecall.authenticator.review import StsThrottledError, StsUnavailableError
 from rolecall.lab.cluster_access import ClusterAccess
 from rolecall.lab.http_server import HttpServer, read_body
-from rolecall.lab.kubernetes.authentication import user_of
 from rolecall.lab.kubernetes.certificates import serving_context
-from rolecall.lab.kubernetes.reviews import reviewed_attributes
 from rolecall.lab.kubernetes.server import error_page, json_response, status_response
 from rolecall.lab.kubernetes.status import StatusError, bad_request, no_such_path, unauthorized
-from rolecall.mapping.resolve import EXTRA_PRINCIPAL_ID
 
 MAX_BODY = 1024 * 1024
-_ACCESS_REVIEW = ("authorization.k8s.io/v1", "SubjectAccessReview")
 
 
 class WebhookServer:
@@ -70,21 +67,11 @@ class WebhookServer:
         return json_response(self._authorize(question))
 
     def _authorize(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """No opinion unless a policy allows: RBAC has been asked before.
-
-        The id comes from the extras, and nobody can choose it: kube-apiserver writes the names of extras that an
-        impersonator asks for in lower case, and this name has a capital letter
-        (``staging/src/k8s.io/apiserver/pkg/endpoints/filters/impersonation``).
-        """
-        version, kind = _ACCESS_REVIEW
-        spec = question.get("spec")
-        if (question.get("apiVersion"), question.get("kind")) != _ACCESS_REVIEW or not isinstance(spec, Mapping):
-            raise bad_request("this is not a SubjectAccessReview")
-        user = user_of({**spec, "username": spec.get("user", "")})
-        principal = next(iter(user.extra.get(EXTRA_PRINCIPAL_ID, ())), "")
-        decision = self._access.policies_allow(reviewed_attributes(spec, user), principal)
-        reason = {"reason": decision.reason} if decision.reason else {}
-        return {"apiVersion": version, "kind": kind, "status": {"allowed": decision.allowed, **reason}}
+        """No opinion unless a policy allows: RBAC has been asked before."""
+        outcome = authorize(question, self._access.access_entries())
+        if outcome.request is None:
+            raise bad_request(outcome.reason)
+        return dict(outcome.answer)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
