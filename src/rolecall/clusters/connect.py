@@ -18,6 +18,7 @@ from lightkube.config.models import Cluster, User
 from lightkube.models.authentication_v1 import SelfSubjectReview as ReviewModel
 from lightkube.resources.authentication_v1 import SelfSubjectReview
 
+from rolecall.clusters.decoders import prepare_decoders
 from rolecall.clusters.errors import ClusterError, explained
 from rolecall.clusters.exec_credentials import TokenSource, minted_tokens
 from rolecall.clusters.kubeconfig import read_context
@@ -47,6 +48,7 @@ class Connection:
 
 def connect(name: str, endpoint: Endpoint, tokens: TokenSource | None) -> Connection:
     """A connection to ``endpoint`` with the tokens of ``tokens``."""
+    prepare_decoders()
     certificate = base64.b64encode(endpoint.ca_pem.encode()).decode() if endpoint.ca_pem else None
     # TLS and tokens are the transport's; lightkube is given the authority too, so that it could not trust another.
     config = KubeConfig.from_one(
