@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import stat
 import subprocess
@@ -480,6 +481,32 @@ def test_a_start_that_cannot_be_meant(arguments: tuple[str, ...], says: str) -> 
     assert done.returncode == 1, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="there is no /proc to read limits in")
+def test_more_connections_than_the_shell_allows_files(tmp_path: Path) -> None:
+    """getrlimit(2): the soft limit of 1,024 files is for programs that use select; programs in Go raise it."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    flags = ("-c", str(tmp_path / "config.yaml"))
+    with stand_in() as sts:
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            running = server(tmp_path, sts, *flags)
+            found = running.__enter__()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        try:
+            port = int(found.url.rpartition(":")[2])
+            idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(400)]
+            assert found.who(Credentials("ASIADEVDEVDEVDEVDEV1", "s", "t")) == "dev:ann-example.com"
+            for one in idle:
+                one.close()
+        finally:
+            running.__exit__(None, None, None)
 
 
 def test_authorities_that_are_none(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ refused.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import select
 import shutil
 import signal
@@ -28,6 +30,7 @@ from rolecall.authenticator.certificates import (
     write_kubeconfig,
 )
 from rolecall.authenticator.decision_log import AuditLog, Log
+from rolecall.authenticator.http_server import MAX_CONNECTIONS
 from rolecall.authenticator.metrics import share_between_workers
 from rolecall.authenticator.sts import tls_context
 from rolecall.authenticator.worker import WorkerOptions, run_worker
@@ -38,6 +41,8 @@ from rolecall.mapping.server_config import ServerSettings, check_settings, mode_
 # A worker that dies at once is started again with longer and longer pauses.
 FIRST_PAUSE, MAX_PAUSE, STABLE_SECONDS = 0.05, 5.0, 10.0
 STOP_SECONDS = 15.0
+# Connections of clients, those in their handshake, those to STS, and everything else.
+FILES = 2 * MAX_CONNECTIONS + 4_096
 
 
 class BindError(RolecallError):
@@ -50,6 +55,7 @@ def serve(settings: ServerSettings, config_file: str, log: Log, *, on_ready: Cal
     :param on_ready: called with the webhook's URL once requests are answered.
     """
     check_settings(settings)
+    _raise_file_limit()
     modes = mode_names(settings.backend_modes)
     if ACCESS_ENTRIES not in modes and (settings.access_entries_file or settings.access_entries_cluster):
         # As on EKS, an access entry wins over every other mapping of its principal.
@@ -106,6 +112,18 @@ def bound_sockets(address: str, port: int, count: int) -> list[socket.socket]:
             advice="another server may be running; choose another port: --port PORT",
         ) from None
     return found
+
+
+def _raise_file_limit() -> None:
+    """As many open files as the system allows, as programs in Go have (``os/rlimit.go``).
+
+    The usual 1,024 would turn connections away long before the server's own bounds do.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _healthz_socket(settings: ServerSettings, log: Log) -> socket.socket | None:
