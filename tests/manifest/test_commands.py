@@ -72,6 +72,8 @@ def test_the_seed_case_is_planned_from_three_flags(shell: Any) -> None:
     refused = shell("plan", code=11)
     assert "would get system:masters on cluster kubedemy" in refused.stdout
     assert "or allow it: --allow system-masters:Kubedemy_EKS_KubernetesAdmin" in refused.stdout
+    assert "1 refusal: it is not applied." in shell("apply", "--yes", code=11).stdout
+    assert shell("runs", "-o", "json").stdout.strip() == "[]"
     allowed = shell("plan", "--allow", "system-masters", "--out", "plan.json", code=10)
     assert "Plan: 4 to add, in 1 account and 1 cluster." in allowed.stdout
     out = folder_of(shell) / "plan.json"
