@@ -12,9 +12,8 @@ from rolecall.errors import InvalidArnError
 from rolecall.manifest.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId, Value
 
 _ACCOUNT = re.compile(r"(?:arn:[a-z-]+:iam::)?([0-9]{12})(?::root)?", re.ASCII)
-# Keys that are no single principal: ``*`` in a trust policy, and the one group where links are not known.
+# The key of ``*`` in a trust policy, which is no single principal.
 EVERYONE = "*"
-UNKNOWN = "unknown"
 
 
 def principal_key(arn: str) -> str:
@@ -30,25 +29,21 @@ def principal_key(arn: str) -> str:
 
 @dataclass(slots=True)
 class Links:
-    """Groups of linked principals, each known by one of its members.
+    """Groups of linked principals, each known by one of its members."""
 
-    :param known: whether all roles were looked at; if not, every principal is in one group.
-    """
-
-    known: bool = True
     _parent: dict[str, str] = field(default_factory=dict)
     _mapped: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
-    def between(cls, changes: Iterable[Change], actual: Mapping[ResourceId, Value] | None) -> Links:
+    def between(cls, changes: Iterable[Change], actual: Mapping[ResourceId, Value]) -> Links:
         """The links that trust policies make, in the values before, after and as they are."""
-        links = cls(known=actual is not None)
-        values: list[tuple[ResourceId, Value | None]] = list((actual or {}).items())
+        links = cls()
+        values: list[tuple[ResourceId, Value | None]] = list(actual.items())
         for change in changes:
             values += [(change.resource, change.before), (change.resource, change.after)]
         for resource, value in values:
             if resource.kind in MAPPING_KINDS and value is not None:
-                links._mapped.append((principal_key(str(value.get("arn") or resource.name)), resource.place))
+                links._mapped.append((mapped_principal(resource, value), resource.place))
             if resource.kind is Kind.IAM_ROLE and value is not None:
                 role = f"{resource.place}/role/{resource.name}".lower()
                 for named in principals_of(value["trust"]):
@@ -62,18 +57,15 @@ class Links:
         kind, resource = change.resource.kind, change.resource
         if kind in BINDING_KINDS:
             return f"{resource.place} bindings"
-        if not self.known and kind is not Kind.IAM_USER:
-            return UNKNOWN
         if kind in MAPPING_KINDS:
-            value = change.after or change.before or {}
-            return self._root(principal_key(str(value.get("arn") or resource.name)))
+            return self._root(mapped_principal(resource, change.after or change.before))
         return self._root(f"{resource.place}/{'user' if kind is Kind.IAM_USER else 'role'}/{_owner(resource)}".lower())
 
     def clusters_of_groups(self) -> dict[str, set[str]]:
         """The clusters on which some principal of a group is mapped, before or after."""
         found: dict[str, set[str]] = {}
         for principal, cluster in self._mapped:
-            found.setdefault(self._root(principal) if self.known else UNKNOWN, set()).add(cluster)
+            found.setdefault(self._root(principal), set()).add(cluster)
         return found
 
     def _join_accounts(self) -> None:
@@ -114,7 +106,12 @@ def named_in(value: Value | None, resource: ResourceId) -> Iterator[str]:
     elif resource.kind is Kind.IAM_ROLE_POLICY:
         yield f"{resource.place}/role/{_owner(resource)}".lower()
     elif resource.kind in MAPPING_KINDS:
-        yield principal_key(str(value.get("arn") or resource.name))
+        yield mapped_principal(resource, value)
+
+
+def mapped_principal(resource: ResourceId, value: Value | None) -> str:
+    """The key of the principal that a mapping is of: an access entry is named by it, other mappings say it."""
+    return principal_key(str((value or {}).get("arn") or resource.name))
 
 
 def principals_of(document: Mapping[str, Any]) -> Iterator[str]:

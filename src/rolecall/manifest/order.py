@@ -5,12 +5,15 @@ the new value have in common, and a step up from there. Then (:class:`~rolecall.
 
 1. Mappings are removed, then trust policies, inline policies and bindings shrink to what is common.
 2. Mappings change from the old value to the new one. Whoever reaches a role now reaches it in the old and in the new
-   state, so the old and the new mapping are both theirs.
+   state, so the old and the new mapping are both theirs. Where a principal's mapping moves to another place of the same
+   cluster, from aws-auth to an access entry, the new one is written here too, and only then the old one is removed:
+   nobody is without both, and whichever of them the cluster reads is the old or the new one.
 3. Users and roles are made, trust policies, inline policies and bindings widen, then mappings are added.
 
 At the end, what nothing refers to any more is deleted. A step *needs* those of earlier levels that its safety rests on:
 the steps of the same role, of roles that are linked to it by a trust policy, and of bindings of the same cluster. Where
-one of them fails, the step is not made. A step that only takes access away never waits for the success of another.
+one of them fails, the step is not made. A step that only takes access away never waits for the success of another. The
+removal of a mapping that hides another one of the same principal does not only take away, and waits for the other's.
 """
 
 from __future__ import annotations
@@ -19,22 +22,26 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
 from rolecall.manifest.common import NOBODY, common_document, common_trust, same_grants
-from rolecall.manifest.links import Links, named_in, principal_of
+from rolecall.manifest.links import Links, mapped_principal, named_in, principal_of
+from rolecall.manifest.places import Places
 from rolecall.manifest.resources import MAPPING_KINDS, Change, Kind, ResourceId, Value
 from rolecall.manifest.values import same_value
 from rolecall.manifest.waits import Level, Step, connected
 
 
-def order(changes: Iterable[Change], actual: Mapping[ResourceId, Value] | None = None) -> tuple[Change, ...]:
+def order(changes: Iterable[Change], actual: Mapping[ResourceId, Value]) -> tuple[Change, ...]:
     """``changes``, one for each resource, as steps in a safe order with what each needs.
 
     :param actual: every role and every mapping as it is, changed or not, so that links between roles, and the clusters
-        that they lead to, are known; without it every step that gives access waits for every step that takes it away.
+        that they lead to, are known.
     """
     changes = [c for c in changes if not same_value(c.resource.kind, c.before, c.after)]
     links = Links.between(changes, actual)
     made = {principal_of(change) for change in changes if change.before is None} - {""}
-    steps = [step for change in sorted(changes, key=lambda one: one.resource) for step in _steps(change, links, made)]
+    places = Places.of(changes, actual)
+    steps = [
+        step for change in sorted(changes, key=lambda one: one.resource) for step in _steps(change, links, made, places)
+    ]
     steps.sort(key=lambda step: (step.level, step.rank, step.change.resource))
     return connected(steps, links)
 
@@ -64,15 +71,11 @@ _UP_RANK = {Kind.IAM_USER: 1, **_DOWN_RANK}
 _NEW_ROLE_RANK = 2
 
 
-def _steps(change: Change, links: Links, made: Set[str]) -> list[Step]:
+def _steps(change: Change, links: Links, made: Set[str], places: Places) -> list[Step]:
     kind, before, after = change.resource.kind, change.before, change.after
     group = links.group_of(change)
     if kind in MAPPING_KINDS:
-        if after is None:
-            return [Step(Level.UNMAP, 1, change, group)]
-        if before is not None:
-            return [Step(Level.REMAP, 1, change, group)]
-        return [Step(Level.MAP, 1, change, group)]
+        return [Step(_level_of_mapping(change, made, places), 1, change, group)]
     if kind is Kind.IAM_USER:
         return [Step(Level.DELETE if after is None else Level.WIDEN, 1, change, group)]
     if kind is Kind.IAM_ROLE and before is None and after is not None:
@@ -84,6 +87,16 @@ def _steps(change: Change, links: Links, made: Set[str]) -> list[Step]:
     if common == after:
         return [Step(Level.SHRINK, _DOWN_RANK[kind], change, group)]
     return [*_down(change, common, group), Step(Level.WIDEN, _UP_RANK[kind], replace(change, before=common), group)]
+
+
+def _level_of_mapping(change: Change, made: Set[str], places: Places) -> Level:
+    """A principal that is only made now reaches nothing yet, so its mapping is new wherever it was mapped before."""
+    is_new = mapped_principal(change.resource, change.after or change.before) in made
+    if change.after is None:
+        return Level.UNMAP_OLD if places.mapped_after(change) and not is_new else Level.UNMAP
+    if change.before is None:
+        return Level.REMAP if places.mapped_before(change) and not is_new else Level.MAP
+    return Level.REMAP
 
 
 def _new_role(change: Change, after: Value, group: str, made: Set[str]) -> list[Step]:

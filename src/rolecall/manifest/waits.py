@@ -12,23 +12,26 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from rolecall.manifest.links import Links, named_in, principal_of
-from rolecall.manifest.resources import BINDING_KINDS, IAM_KINDS, Change, Kind, ResourceId
+from rolecall.manifest.places import principal_on, reading_order
+from rolecall.manifest.resources import BINDING_KINDS, IAM_KINDS, MAPPING_KINDS, Change, Kind, ResourceId
 
 
 class Level(IntEnum):
     """When a step is made: what its group and its cluster have at an earlier level is made before it.
 
     UNMAP: mappings are removed. SHRINK: trust policies, inline policies and bindings become what old and new have in
-    common. REMAP: mappings change. WIDEN: users and roles are made, trust, policies and bindings widen. MAP: mappings
+    common. REMAP: mappings change, or are written anew where the principal has one already. UNMAP_OLD: those that were
+    replaced so are removed. WIDEN: users and roles are made, trust, policies and bindings widen. MAP: mappings
     are added. DELETE: what nothing refers to any more goes.
     """
 
     UNMAP = 1
     SHRINK = 2
     REMAP = 3
-    WIDEN = 4
-    MAP = 5
-    DELETE = 6
+    UNMAP_OLD = 4
+    WIDEN = 5
+    MAP = 6
+    DELETE = 7
 
 
 @dataclass(slots=True)
@@ -54,8 +57,7 @@ class _Gate:
     needed: bool = False
 
 
-_BINDINGS = "bindings"
-# Whose steps a gate is about: a group of linked roles, or what is in one cluster, or the bindings of all clusters.
+# Whose steps a gate is about: a group of linked roles, or what is in one cluster.
 _Whose = tuple[str, str]
 
 
@@ -104,17 +106,22 @@ class _Waits:
                 self._made[principal] = step
         self._groups_on = self._groups_by_cluster()
         self._naming = self._steps_by_named(steps)
+        self._mappings: dict[tuple[str, str], list[Step]] = {}
+        for step in steps:
+            if step.change.resource.kind in MAPPING_KINDS:
+                self._mappings.setdefault(principal_on(step.change), []).append(step)
 
     def connect(self, step: Step) -> None:
         earlier: list[_Gate | Step] = [*self._earlier_gates(step), *self._earlier_of_role(step)]
         if step.level <= Level.SHRINK:
             # What only takes access away never waits for the success of anything.
             step._follows = earlier
+            step._needs = [*self._places_first(step)]
             return
         exists = (self._made[arn] for arn in named_in(step.change.after, step.change.resource) if arn in self._made)
         # A mapping may be older than the role that it names; only what is given now waits for its principals.
         new = (one for one in exists if one is not step and step.level in (Level.WIDEN, Level.MAP))
-        step._needs = [*earlier, *new]
+        step._needs = [*earlier, *new, *self._places_first(step)]
         if step.change.resource.kind is Kind.IAM_USER and step.level is Level.DELETE:
             # IAM shows a deleted user's id in place of its ARN, so trust policies are changed before.
             step._follows = list(self._naming.get(principal_of(step.change), ()))
@@ -127,9 +134,7 @@ class _Waits:
 
     def _belongs_to(self, step: Step) -> Iterator[_Whose]:
         kind = step.change.resource.kind
-        if kind in BINDING_KINDS:
-            yield _BINDINGS, ""
-        else:
+        if kind not in BINDING_KINDS:
             yield "group", step.group
         if kind not in IAM_KINDS:
             yield "cluster", step.change.resource.place
@@ -140,8 +145,7 @@ class _Waits:
         if kind in IAM_KINDS:
             # Who comes to a role comes to what its mappings are bound to, on every cluster where it is mapped.
             clusters = sorted(self._mapped.get(step.group, ()))
-            bindings = [("cluster", one) for one in clusters] if self._links.known else [(_BINDINGS, "")]
-            yield from self._before(step, bindings, (Level.SHRINK, Level.WIDEN))
+            yield from self._before(step, [("cluster", one) for one in clusters], (Level.SHRINK, Level.WIDEN))
         else:
             related.append(("cluster", place))
         if kind in BINDING_KINDS:
@@ -173,14 +177,30 @@ class _Waits:
             ):
                 yield one
 
+    def _places_first(self, step: Step) -> Iterator[Step]:
+        """Of one principal's mappings on a cluster the steps that come first, so that none is read in between.
+
+        What is hidden is removed before what hides it, and written after it.
+        """
+        change = step.change
+        if change.resource.kind not in MAPPING_KINDS:
+            return
+        place = reading_order(change.resource)
+        for one in self._mappings.get(principal_on(change), ()):
+            other = reading_order(one.change.resource)
+            if change.after is None:
+                first = one.change.after is None and other > place
+            else:
+                first = one.change.before is None and other < place
+            if first and one.level is step.level:
+                yield one
+
     def _groups_by_cluster(self) -> Mapping[str, list[str]]:
         """The groups with steps of which somebody is mapped on a cluster."""
         found: dict[str, list[str]] = {}
         groups = [name for what, name in self._gates if what == "group"]
-        places = [name for what, name in self._gates if what == "cluster"]
         for group in groups:
-            # Without links known, any group may be mapped anywhere.
-            for cluster in self._mapped.get(group, ()) if self._links.known else places:
+            for cluster in self._mapped.get(group, ()):
                 found.setdefault(cluster, []).append(group)
         return found
 
