@@ -108,7 +108,7 @@ def test_a_run_makes_its_changes_and_can_be_undone(tmp_path: Path) -> None:
     assert world.values == AFTER
     recorded = read_run(tmp_path, run.name)
     assert recorded.complete
-    back = undo_run(recorded, world.read, now=NOW, caller="me")
+    back = undo_run(recorded, world.read, world.values, now=NOW, caller="me")
     with Journal.create(tmp_path, back) as journal:
         assert apply_changes(journal, world).complete
     assert world.values == BEFORE
@@ -130,7 +130,7 @@ def test_killed_anywhere_it_resumes_or_is_undone(tmp_path: Path, seed: int) -> N
         path.write_bytes(content + b'{"steps":["1"],"st')
     world.kill_at = None
     if rng.random() < 0.5:
-        back = undo_run(read_run(tmp_path, run.name), world.read, now=NOW, caller="me")
+        back = undo_run(read_run(tmp_path, run.name), world.read, world.values, now=NOW, caller="me")
         with Journal.create(tmp_path, back) as journal:
             assert apply_changes(journal, world).complete
         assert world.values == BEFORE
@@ -138,7 +138,7 @@ def test_killed_anywhere_it_resumes_or_is_undone(tmp_path: Path, seed: int) -> N
         with Journal.reopen(tmp_path, run.name) as journal:
             assert apply_changes(journal, world).complete
         assert world.values == AFTER
-        back = undo_run(read_run(tmp_path, run.name), world.read, now=NOW, caller="me")
+        back = undo_run(read_run(tmp_path, run.name), world.read, world.values, now=NOW, caller="me")
         with Journal.create(tmp_path, back) as journal:
             assert apply_changes(journal, world).complete
         assert world.values == BEFORE
@@ -182,7 +182,7 @@ def test_an_undo_refuses_what_changed_since(tmp_path: Path) -> None:
     resource, value = mapping(2, ["theirs"])
     world.values[resource] = value
     with pytest.raises(JournalError, match="changed since by somebody else: aws-auth-role") as refused:
-        undo_run(read_run(tmp_path, run.name), world.read, now=NOW, caller="me")
+        undo_run(read_run(tmp_path, run.name), world.read, world.values, now=NOW, caller="me")
     assert "rolecall plan" in refused.value.advice
 
 

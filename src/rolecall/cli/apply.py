@@ -17,11 +17,16 @@ from rolecall.cli.progress import Progress
 from rolecall.errors import RolecallError
 
 if TYPE_CHECKING:
+    from rolecall.access.read_world import Reading
     from rolecall.manifest.apply import Report
     from rolecall.manifest.journal import Recorded, Run
     from rolecall.manifest.plan import Plan
+    from rolecall.manifest.resources import Change, ResourceId
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+# What a command that changes things prints where there was nothing to change.
+NOTHING_DONE: Mapping[str, Any] = {"run": None, "complete": True, "steps": [], "records": []}
+
 RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name of a run; by default the last one.")]
 
 
@@ -45,14 +50,17 @@ def apply(
     \b
     rolecall apply
     rolecall apply -f access.yaml --yes
-    rolecall plan --out plan.json && rolecall apply plan.json
+    rolecall plan --out plan.json
+    rolecall apply plan.json
+
+    A plan that was written earlier is examined again: what speaks against it now refuses it too.
     """
     _mention_unfinished()
     if plan_file is not None:
-        from rolecall.manifest.plan import from_json
-
-        made = from_json(_read(plan_file), str(plan_file))
-        what = f"apply {plan_file}"
+        if account or cluster or include_folder or file != planning.DEFAULT_FILE:
+            raise typer.BadParameter("a plan says what it is of: --file, --account, --cluster and --include-folder are "
+                                     "for rolecall plan", param_hint="PLAN")  # fmt: skip
+        made, what = _planned_earlier(plan_file, allow), f"apply {plan_file}"
     else:
         made = planning.make(file, account, cluster, allow, include_folder)
         what = f"apply {file}"
@@ -62,6 +70,7 @@ def apply(
 def carry_out(made: Plan, what: str, *, yes: bool, output: Format) -> None:
     """Show a plan, ask, make its changes and say how that went; for every command that changes the world."""
     from rolecall.manifest.journal import Run, new_run_name
+    from rolecall.manifest.recheck import allowances_of
 
     if output is Format.table:
         planning.show(made, output)
@@ -71,59 +80,125 @@ def carry_out(made: Plan, what: str, *, yes: bool, output: Format) -> None:
         raise typer.Exit(planning.REFUSED)
     if not made.changes:
         if output is not Format.table:
-            print_data({"run": None, "complete": True, "steps": []}, output)
+            print_data(NOTHING_DONE, output)
         return
     confirm("Make these changes?", yes)
     now = datetime.now(UTC)
-    run = Run(new_run_name(now), what, made.caller, now.isoformat(), made.changes, reach=made.reach)
+    allowed = allowances_of(made.findings)
+    run = Run(new_run_name(now), what, made.caller, now.isoformat(), made.changes, reach=made.reach, allowed=allowed)
     finish(work(run), run, output, made)
 
 
-def resume(name: RunName = None, output: planning.Output = Format.table) -> None:
-    """Go on with a run that was stopped, from its journal.
+def _planned_earlier(path: Path, allow: list[str] | None) -> Plan:
+    from rolecall.manifest.plan import from_json
+    from rolecall.manifest.reach import labels
+    from rolecall.manifest.recheck import again
+
+    allowances = planning.allowances(allow)
+    made = from_json(_read(path), str(path))
+    return again(made, _read_now(made.reach, made.changes), labels=labels(made.reach), allowances=allowances)
+
+
+def _read_now(reach: Mapping[str, Any], changes: Iterable[Change]) -> Reading:
+    from rolecall.manifest.reach import read_reached
+
+    progress = Progress("reading accounts and clusters")
+    try:
+        return read_reached(reach, {change.resource.place for change in changes}, datetime.now(UTC), progress)
+    finally:
+        progress.end()
+
+
+def _refused(made: Plan, output: Format) -> None:
+    """End the command where a guard refuses what was shown to nobody yet."""
+    if made.refusals:
+        planning.show(made, output)
+        raise typer.Exit(planning.REFUSED)
+
+
+def resume(name: RunName = None, allow: planning.Allow = None, output: planning.Output = Format.table) -> None:
+    """Go on with a run that was stopped, from its journal. What speaks against it by now refuses it.
 
     \b
     rolecall resume
     rolecall resume 20261125T021530Z-4f2a9c
     """
     from rolecall.manifest.journal import Journal
+    from rolecall.manifest.reach import labels
+    from rolecall.manifest.recheck import recheck
 
     recorded = _recorded(name)
+    run = recorded.run
     if recorded.complete:
-        sys.stdout.write(f"run {recorded.run.name} is complete\n")
+        _nothing_to_do(f"run {run.name} is complete", output)
         return
-    with Journal.reopen(_folder(), recorded.run.name) as journal:
+    left = recorded.left()
+    allowances = planning.allowances([*(allow or ()), *run.allowed])
+    _refused(recheck(left, _read_now(run.reach, left), labels=labels(run.reach), allowances=allowances), output)
+    with Journal.reopen(_folder(), run.name) as journal:
         report = _make(journal)
-    finish(report, recorded.run, output)
+    finish(report, run, output)
 
 
-def undo(name: RunName = None, yes: Yes = False, output: planning.Output = Format.table) -> None:
-    """Take back what a run changed. Refused where somebody else changed it since.
+def undo(
+    name: RunName = None, allow: planning.Allow = None, yes: Yes = False, output: planning.Output = Format.table
+) -> None:
+    """Take back what a run changed. Refused where somebody else changed it since, or where a guard speaks against it.
+
+    Without RUN it is the last one. An undo is a run as any other: undone itself, it is as before.
 
     \b
     rolecall undo
     rolecall undo 20261125T021530Z-4f2a9c --yes
+    rolecall undo --allow lockout-caller:prod
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from dataclasses import replace
 
-    from rolecall.manifest.apply import WORKERS
-    from rolecall.manifest.plan import Plan
-    from rolecall.manifest.reach import reached
+    from rolecall.manifest.actual import linking
+    from rolecall.manifest.reach import labels
+    from rolecall.manifest.recheck import allowances_of, recheck
     from rolecall.manifest.undo import undo_run
 
     recorded = _recorded(name)
-    resources = list(dict.fromkeys(change.resource for change in recorded.made()))
-    with reached(recorded.run.reach) as live:
-        with ThreadPoolExecutor(WORKERS) as pool:
-            values = dict(zip(resources, pool.map(live.read, resources), strict=True))
-        back = undo_run(recorded, values.__getitem__, now=datetime.now(UTC), caller=recorded.run.caller)
-    if not back.changes:
-        sys.stdout.write(f"nothing of run {recorded.run.name} is left to take back\n")
+    run, made = recorded.run, recorded.made()
+    if not made:
+        _nothing_to_do(f"run {run.name} changed nothing", output)
         return
+    values = _values(run.reach, dict.fromkeys(change.resource for change in made))
+    reading = _read_now(run.reach, made)
+    back = undo_run(
+        recorded, values.__getitem__, linking(reading.world), now=datetime.now(UTC), caller=reading.world.caller
+    )
+    if not back.changes:
+        _nothing_to_do(f"nothing of run {run.name} is left to take back", output)
+        return
+    plan = recheck(back.changes, reading, labels=labels(run.reach), allowances=planning.allowances(allow))
+    plan = replace(plan, changes=back.changes)
+    _refused(plan, output)
     if output is Format.table:
-        planning.show(Plan(back.changes), output)
-    confirm(f"Take back run {recorded.run.name}?", yes)
+        planning.show(plan, output)
+    confirm(f"Take back run {run.name} ({run.what})?", yes)
+    back = replace(back, allowed=allowances_of(plan.findings))
     finish(work(back), back, output)
+
+
+def _values(reach: Mapping[str, Any], resources: Iterable[ResourceId]) -> dict[ResourceId, Any]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from rolecall.manifest.apply import WORKERS
+    from rolecall.manifest.reach import reached
+
+    wanted = list(resources)
+    with reached(reach) as live, ThreadPoolExecutor(WORKERS) as pool:
+        return dict(zip(wanted, pool.map(live.read, wanted), strict=True))
+
+
+def _nothing_to_do(why: str, output: Format) -> None:
+    if output is Format.table:
+        sys.stdout.write(f"{why}\n")
+        return
+    sys.stderr.write(f"note: {why}\n")
+    print_data(NOTHING_DONE, output)
 
 
 def runs(name: RunName = None, output: planning.Output = Format.table) -> None:

@@ -131,7 +131,7 @@ def carry_out(
             raise typer.Exit(planning.CHANGES)
         return
     if not (made.changes or edits):
-        _end({"run": None, "complete": True, "steps": []}, edits, output, told)
+        _end(apply.NOTHING_DONE, edits, output, told)
         return
     apply.confirm("Make these changes?", yes)
     _make(made, what, edits, output, told)
@@ -140,14 +140,15 @@ def carry_out(
 def _make(made: Plan, what: str, edits: Sequence[Rewritten], output: Format, told: Told) -> None:
     from rolecall.manifest.draft import write
     from rolecall.manifest.journal import Run, new_run_name
+    from rolecall.manifest.recheck import allowances_of
 
-    now = datetime.now(UTC)
-    run = Run(new_run_name(now), what, made.caller, now.isoformat(), made.changes, reach=made.reach)
+    now, allowed = datetime.now(UTC), allowances_of(made.findings)
+    run = Run(new_run_name(now), what, made.caller, now.isoformat(), made.changes, reach=made.reach, allowed=allowed)
     with _kept(run, edits) as done:
         write(edits)
         if not made.changes:
             done()
-            _end({"run": None, "complete": True, "steps": []}, edits, output, told)
+            _end(apply.NOTHING_DONE, edits, output, told)
             return
         report = apply.work(run)
         if report.complete:

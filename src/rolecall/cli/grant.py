@@ -226,17 +226,14 @@ def _plan(
     allow: list[str] | None,
     extra: Sequence[Change] = (),
 ) -> Plan:
-    from rolecall.manifest.findings import Allowance
-    from rolecall.manifest.guards import CODES
     from rolecall.manifest.limited import limited
     from rolecall.manifest.planning import plan_of
 
-    allowances = [Allowance.parse(text, CODES) for text in allow or ()]
     part = limited(old, new, about, extra)
     chosen = {change.resource for change in part.changes}
     if target.draft.in_files:
         editing.pending(sum(change.resource not in chosen for change in new.changes))
-    return plan_of(part, allowances=allowances, reach=target.reach())
+    return plan_of(part, allowances=planning.allowances(allow), reach=target.reach())
 
 
 def _takes_nothing(made: Plan, person: str, new: bool) -> None:

@@ -25,6 +25,7 @@ class ManifestWorld:
 
     :param places: account ids and cluster ARNs to which the command is limited; ``None``: no limit.
     :param contexts: by a cluster's ARN, the context of a kubeconfig by which it is reached, where the file names one.
+    :param labels: by the ARN of each cluster that was read, its name in the file.
     """
 
     reading: Reading
@@ -32,6 +33,7 @@ class ManifestWorld:
     accesses: tuple[AccountAccess, ...]
     places: frozenset[str] | None
     contexts: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def world(self) -> World:
@@ -40,7 +42,11 @@ class ManifestWorld:
     @property
     def reach(self) -> dict[str, Any]:
         """How its accounts and clusters are reached, for a plan that is applied later."""
-        return {"accounts": [asdict(access) for access in self.accesses], "contexts": dict(self.contexts)}
+        return {
+            "accounts": [asdict(access) for access in self.accesses],
+            "contexts": dict(self.contexts),
+            "clusters": dict(self.labels),
+        }
 
 
 def read_manifest_world(
@@ -66,7 +72,8 @@ def read_manifest_world(
         sys.stderr.write(f"warning: account {failure.place}: {failure.error.what}\n")
     places = frozenset((*wanted_accounts, *(one.arn for one in addresses))) if accounts or clusters else None
     contexts = {one.arn: one.context for one in addresses if one.context}
-    return ManifestWorld(reading, clients, reached, places, contexts)
+    labels = {one.arn: name for name, one in zip(wanted_clusters, addresses, strict=True)}
+    return ManifestWorld(reading, clients, reached, places, contexts, labels)
 
 
 def accesses(manifest: Manifest) -> list[AccountAccess]:

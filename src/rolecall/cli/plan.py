@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from rolecall.cli.output import Format, print_data
 from rolecall.errors import RolecallError
 
 if TYPE_CHECKING:
+    from rolecall.manifest.findings import Allowance
     from rolecall.manifest.plan import Plan
 
 CHANGES, REFUSED = 10, 11
@@ -78,17 +80,21 @@ def make(
 ) -> Plan:
     """The plan of a file, of the world as it is now; for every command that plans."""
     from rolecall.cli.manifest_world import read_manifest_world
-    from rolecall.manifest.findings import Allowance
-    from rolecall.manifest.guards import CODES
     from rolecall.manifest.load import load
     from rolecall.manifest.planning import make_plan
 
-    allowances = [Allowance.parse(text, CODES) for text in allow or ()]
+    named = allowances(allow)
     loaded = load(file, folders=folders or ())
     read = read_manifest_world(loaded, accounts=accounts or (), clusters=clusters or ())
-    return make_plan(
-        loaded, read.world, read.world.read_at, allowances=allowances, places=read.places, reach=read.reach
-    )
+    return make_plan(loaded, read.world, read.world.read_at, allowances=named, places=read.places, reach=read.reach)
+
+
+def allowances(allow: Iterable[str] | None) -> list[Allowance]:
+    """What ``--allow`` says."""
+    from rolecall.manifest.findings import Allowance
+    from rolecall.manifest.guards import CODES
+
+    return [Allowance.parse(text, CODES) for text in allow or ()]
 
 
 def show(made: Plan, output: Format) -> None:

@@ -61,6 +61,7 @@ class Run:
     :param caller: the canonical ARN of whoever ran it.
     :param undoes: the name of the run that this one undoes, or empty.
     :param reach: how its accounts and clusters are reached, so that an undo needs no file; never a secret.
+    :param allowed: the refusals that were overridden, as ``--allow`` names them, so that it can be resumed.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Run:
     changes: tuple[Change, ...]
     undoes: str = ""
     reach: Mapping[str, Any] = field(default_factory=dict)
+    allowed: tuple[str, ...] = ()
 
 
 def new_run_name(now: datetime) -> str:
@@ -158,7 +160,11 @@ class Recorded:
     @property
     def complete(self) -> bool:
         """Whether every step's new value is in force."""
-        return all((state := self.states.get(c.key)) is not None and state.in_force for c in self.run.changes)
+        return not self.left()
+
+    def left(self) -> tuple[Change, ...]:
+        """The steps that a resumed run has still to make."""
+        return tuple(c for c in self.run.changes if (s := self.states.get(c.key)) is None or not s.in_force)
 
     def made(self) -> tuple[Change, ...]:
         """The steps that are, or may be, in the world: an undo asks it about those that only began."""
@@ -236,6 +242,7 @@ def _read(path: Path) -> tuple[Run, dict[str, State], dict[str, str], int]:
                 # Killed between the change and the line that says so: what is found made was made by this run.
                 states[key] = State.DONE if state is State.ALREADY and key in unsure else state
             restore.update(found.get("restore", {}))
+        head["allowed"] = tuple(str(one) for one in head.get("allowed", ()))
         return Run(changes=changes, **head), states, restore, whole
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise JournalError(f"the journal cannot be read: {error}", where=str(path)) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from rolecall.manifest.journal import JournalError, Recorded, Run, new_run_name
@@ -11,10 +11,19 @@ from rolecall.manifest.resources import Change, ResourceId, Value
 from rolecall.manifest.values import between, same_value
 
 
-def undo_run(recorded: Recorded, read: Callable[[ResourceId], Value | None], *, now: datetime, caller: str) -> Run:
+def undo_run(
+    recorded: Recorded,
+    read: Callable[[ResourceId], Value | None],
+    actual: Mapping[ResourceId, Value],
+    *,
+    now: datetime,
+    caller: str,
+) -> Run:
     """The run that takes ``recorded`` back, in an order as safe as the way there.
 
     :param read: a resource's value as it is; asked for every resource that the run may have changed.
+    :param actual: every role and every mapping as it is; see :func:`rolecall.manifest.order.order`.
+    :param caller: the canonical ARN of whoever takes it back.
     :raises JournalError: where a resource is not what the run left: somebody else changed it since.
     """
     changes, foreign = [], []
@@ -38,7 +47,8 @@ def undo_run(recorded: Recorded, read: Callable[[ResourceId], Value | None], *, 
             advice="see what is there now with `rolecall plan`, and change it by access.yaml",
         )
     run = recorded.run
-    return Run(new_run_name(now), f"undo {run.name}", caller, now.isoformat(), order(changes), run.name, run.reach)
+    steps_back = order(changes, actual)
+    return Run(new_run_name(now), f"undo {run.name}", caller, now.isoformat(), steps_back, run.name, run.reach)
 
 
 def _left_at(steps: Iterable[Change], change: Change, current: Value | None) -> Change | None:
