@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -240,6 +241,48 @@ def test_what_is_hidden_goes_before_what_hides_it() -> None:
     steps = {step.resource: step for step in order(difference(before, {}), before)}
     assert steps[read].needs == (steps[hidden].key,)
     assert not steps[hidden].needs
+
+
+def bound(name: str, group: str, cluster_role: str) -> State:
+    subjects = [{"kind": "Group", "name": group}]
+    reference = {"kind": "ClusterRole", "name": cluster_role}
+    return {ResourceId(Kind.CLUSTER_ROLE_BINDING, CLUSTERS[0], name): {"roleRef": reference, "subjects": subjects}}
+
+
+def mapped(group: str, name: str = "r1") -> State:
+    value = {"arn": role(name), "username": "u", "groups": [group]}
+    return {ResourceId(Kind.AWS_AUTH_ROLE, CLUSTERS[0], role(name)): value}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # Another group for the same permission, another role for the same group, both.
+        ({**mapped("view"), **bound("a", "view", "admin")}, {**mapped("edit"), **bound("b", "edit", "admin")}),
+        ({**mapped("view"), **bound("a", "view", "admin")}, {**mapped("view"), **bound("b", "view", "reader")}),
+        ({**mapped("view"), **bound("a", "view", "admin")}, {**mapped("edit"), **bound("b", "edit", "reader")}),
+    ],
+)
+def test_whoever_makes_the_change_is_never_without_a_binding(before: State, after: State) -> None:
+    """They could not make the next step: whoever administers by a group moves to another one without a gap."""
+    trusting: State = {ResourceId(Kind.IAM_ROLE, ACCOUNT, "r1"): {"path": "/", "tags": {}, "trust": trust([[user("ann")]])}}  # fmt: skip
+    before, after = {**trusting, **before}, {**trusting, **after}
+    for first, second in ((before, after), (after, before)):
+        steps = order(difference(first, second), first)
+        for seed in range(20):
+            rng = random.Random(seed)
+            fails = {step.key for step in steps if rng.random() < 0.3}
+            for state in run(first, steps, fails, rng):
+                assert any(len(one) == 5 for one in access(state))
+                assert access(state) <= access(first) | access(second)
+
+
+def test_a_binding_that_somebody_new_would_get_goes_first() -> None:
+    """r2 comes into the group, so its old binding is taken from it before, although r1 is then without it."""
+    before = {**mapped("view"), **bound("a", "view", "admin")}
+    after = {**mapped("view"), **mapped("view", "r2"), **bound("b", "view", "reader")}
+    steps = order(difference(before, after), before)
+    assert [step.after is None for step in steps] == [True, False, False]
 
 
 def test_what_waits_for_thousands_does_not_name_them() -> None:

@@ -3,12 +3,15 @@
 Every change to a role's trust policy, an inline policy or a binding is taken apart into a step down to what the old and
 the new value have in common, and a step up from there. Then (:class:`~rolecall.manifest.waits.Level`):
 
-1. Mappings are removed, then trust policies, inline policies and bindings shrink to what is common.
+1. Mappings are removed, then trust policies, inline policies and bindings shrink to what is common. Groups that nobody
+   is in yet are bound.
 2. Mappings change from the old value to the new one. Whoever reaches a role now reaches it in the old and in the new
    state, so the old and the new mapping are both theirs. Where a principal's mapping moves to another place of the same
    cluster, from aws-auth to an access entry, the new one is written here too, and only then the old one is removed:
    nobody is without both, and whichever of them the cluster reads is the old or the new one.
-3. Users and roles are made, trust policies, inline policies and bindings widen, then mappings are added.
+3. Bindings widen. Those whose groups got another one, or whose members got another group, shrink only now, so that
+   nobody is without both: not whoever makes the change either.
+4. Users and roles are made, trust and inline policies widen, then mappings are added.
 
 At the end, what nothing refers to any more is deleted. A step *needs* those of earlier levels that its safety rests on:
 the steps of the same role, of roles that are linked to it by a trust policy, and of bindings of the same cluster. Where
@@ -24,7 +27,7 @@ from dataclasses import replace
 from rolecall.manifest.common import NOBODY, common_document, common_trust, same_grants
 from rolecall.manifest.links import Links, mapped_principal, named_in, principal_of
 from rolecall.manifest.places import Places
-from rolecall.manifest.resources import MAPPING_KINDS, Change, Kind, ResourceId, Value
+from rolecall.manifest.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId, Value
 from rolecall.manifest.values import same_value
 from rolecall.manifest.waits import Level, Step, connected
 
@@ -38,7 +41,7 @@ def order(changes: Iterable[Change], actual: Mapping[ResourceId, Value]) -> tupl
     changes = [c for c in changes if not same_value(c.resource.kind, c.before, c.after)]
     links = Links.between(changes, actual)
     made = {principal_of(change) for change in changes if change.before is None} - {""}
-    places = Places.of(changes, actual)
+    places = Places(changes, actual)
     steps = [
         step for change in sorted(changes, key=lambda one: one.resource) for step in _steps(change, links, made, places)
     ]
@@ -84,9 +87,19 @@ def _steps(change: Change, links: Links, made: Set[str], places: Places) -> list
     if kind is Kind.IAM_ROLE and after is None:
         # A role that is going to be deleted first lets in nobody.
         return [*_down(change, common, group), Step(Level.DELETE, 1, replace(change, before=common), group)]
+    if kind in BINDING_KINDS:
+        return _binding_steps(change, common, group, places)
     if common == after:
         return [Step(Level.SHRINK, _DOWN_RANK[kind], change, group)]
     return [*_down(change, common, group), Step(Level.WIDEN, _UP_RANK[kind], replace(change, before=common), group)]
+
+
+def _binding_steps(change: Change, common: Value | None, group: str, places: Places) -> list[Step]:
+    rank = _UP_RANK[change.resource.kind]
+    up = Level.BIND_NEW if places.nobody_has(change) else Level.BIND
+    if common == change.after:
+        return [Step(Level.UNBIND_OLD if places.moves_on(change) else Level.SHRINK, rank, change, group)]
+    return [*_down(change, common, group), Step(up, rank, replace(change, before=common), group)]
 
 
 def _level_of_mapping(change: Change, made: Set[str], places: Places) -> Level:

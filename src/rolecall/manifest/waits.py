@@ -20,18 +20,22 @@ class Level(IntEnum):
     """When a step is made: what its group and its cluster have at an earlier level is made before it.
 
     UNMAP: mappings are removed. SHRINK: trust policies, inline policies and bindings become what old and new have in
-    common. REMAP: mappings change, or are written anew where the principal has one already. UNMAP_OLD: those that were
-    replaced so are removed. WIDEN: users and roles are made, trust, policies and bindings widen. MAP: mappings
-    are added. DELETE: what nothing refers to any more goes.
+    common. BIND_NEW: groups that nobody is in yet are bound. REMAP: mappings change, or are written anew where the
+    principal has one already. UNMAP_OLD: those that were replaced so are removed. BIND: other bindings widen.
+    UNBIND_OLD: bindings shrink that were replaced. WIDEN: users and roles are made, trust and policies widen. MAP:
+    mappings are added. DELETE: what nothing refers to any more goes.
     """
 
     UNMAP = 1
     SHRINK = 2
-    REMAP = 3
-    UNMAP_OLD = 4
-    WIDEN = 5
-    MAP = 6
-    DELETE = 7
+    BIND_NEW = 3
+    REMAP = 4
+    UNMAP_OLD = 5
+    BIND = 6
+    UNBIND_OLD = 7
+    WIDEN = 8
+    MAP = 9
+    DELETE = 10
 
 
 @dataclass(slots=True)
@@ -145,13 +149,13 @@ class _Waits:
         if kind in IAM_KINDS:
             # Who comes to a role comes to what its mappings are bound to, on every cluster where it is mapped.
             clusters = sorted(self._mapped.get(step.group, ()))
-            yield from self._before(step, [("cluster", one) for one in clusters], (Level.SHRINK, Level.WIDEN))
+            yield from self._before(step, [("cluster", one) for one in clusters], (Level.SHRINK, Level.UNBIND_OLD))
         else:
             related.append(("cluster", place))
         if kind in BINDING_KINDS:
             # And what is bound comes to whoever is still in a role that is mapped there.
             groups = [("group", group) for group in self._groups_on.get(place, ())]
-            yield from self._before(step, groups, (Level.SHRINK, Level.WIDEN))
+            yield from self._before(step, groups, (Level.SHRINK,))
         yield from self._before(step, related, Level)
 
     def _before(self, step: Step, whose: Iterable[_Whose], levels: Iterable[Level]) -> Iterator[_Gate]:
