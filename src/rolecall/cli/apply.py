@@ -156,7 +156,7 @@ def undo(
 
     from rolecall.manifest.actual import linking
     from rolecall.manifest.reach import labels
-    from rolecall.manifest.recheck import allowances_of, recheck
+    from rolecall.manifest.recheck import TOLD_OF_UNDO, allowances_of, recheck
     from rolecall.manifest.undo import undo_run
 
     recorded = _recorded(name)
@@ -172,7 +172,8 @@ def undo(
     if not back.changes:
         _nothing_to_do(f"nothing of run {run.name} is left to take back", output)
         return
-    plan = recheck(back.changes, reading, labels=labels(run.reach), allowances=planning.allowances(allow))
+    allowances = planning.allowances(allow)
+    plan = recheck(back.changes, reading, labels=labels(run.reach), allowances=allowances, told=TOLD_OF_UNDO)
     plan = replace(plan, changes=back.changes)
     _refused(plan, output)
     if output is Format.table:

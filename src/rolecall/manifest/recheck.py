@@ -5,7 +5,7 @@ There is no file to compare with, so only those guards are asked that need none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rolecall.access.read_world import Reading
@@ -23,6 +23,9 @@ from rolecall.manifest.resources import Change
 CODES = frozenset(
     {"lockout-caller", "lockout-last-admin", "lockout-nodes", "wide-trust", "system-masters", "role-in-use", "not-read"}
 )
+# An undo goes back to what was. That nobody who is known was administrator then is told: whoever made the cluster may
+# have been, unseen.
+TOLD_OF_UNDO = frozenset({"lockout-last-admin"})
 
 
 def recheck(
@@ -31,10 +34,12 @@ def recheck(
     *,
     labels: Mapping[str, str] | None = None,
     allowances: Sequence[Allowance] = (),
+    told: Collection[str] = (),
 ) -> Plan:
     """The plan of changes that are known: with their effect on access now, and what speaks against them now.
 
     :param labels: by ARN, what clusters are called in findings; by default their own names.
+    :param told: codes of guards that do not refuse here.
     """
     world = reading.world
     names = Names(parse("version: 1"), world, world.read_at)
@@ -45,7 +50,8 @@ def recheck(
     values = {**linking(world), **{change.resource: change.after for change in known}}
     want = Desired({resource: value for resource, value in values.items() if value is not None}, {})
     plan = plan_of(Planned(names, world, want, {}, known, unread), allowances=allowances)
-    return replace(plan, findings=tuple(found for found in plan.findings if found.code in CODES))
+    findings = (found for found in plan.findings if found.code in CODES)
+    return replace(plan, findings=tuple(replace(f, refuses=f.refuses and f.code not in told) for f in findings))
 
 
 def again(made: Plan, reading: Reading, *, labels: Mapping[str, str], allowances: Sequence[Allowance]) -> Plan:
