@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from typing import Any
 
 import pytest
@@ -249,5 +251,44 @@ def test_a_run_that_is_killed_before_its_plan_is_written_is_none(
         pass
     assert list(run_names(tmp_path)) == [run.name]
     # A run's name is nobody else's: what is there is never written over.
-    with pytest.raises(FileExistsError), Journal.create(tmp_path, run):
+    with pytest.raises(JournalError, match="file exists"), Journal.create(tmp_path, run):
         pass
+
+
+def test_a_journal_that_cannot_be_begun_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(JournalError, match=r"cannot be written \(not a directory\), so nothing was changed") as refused,
+        Journal.create(tmp_path / "file" / "runs", planned()),
+    ):
+        pass
+    assert "XDG_STATE_HOME" in refused.value.advice
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    soft, hard = getrlimit(RLIMIT_FSIZE)
+    setrlimit(RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        setrlimit(RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 10, 100, 300])
+def test_a_full_disk_stops_the_run_and_it_can_be_resumed(tmp_path: Path, room: int) -> None:
+    """A file that may not grow is refused as a full disk is, after what still fits (write(2), EFBIG and ENOSPC)."""
+    world, run = FakeWorld(BEFORE), planned()
+    with (
+        pytest.raises(JournalError, match="so no further step is made") as stopped,
+        Journal.create(tmp_path, run) as journal,
+        files_of_at_most((tmp_path / f"{run.name}.jsonl").stat().st_size + room),
+    ):
+        apply_changes(journal, world)
+    assert f"rolecall resume {run.name}" in stopped.value.advice
+    if room < 20:
+        assert world.values == BEFORE
+    assert (tmp_path / f"{run.name}.jsonl").read_bytes().endswith(b"\n")
+    with Journal.reopen(tmp_path, run.name) as journal:
+        assert apply_changes(journal, world).complete
+    assert world.values == AFTER

@@ -221,7 +221,7 @@ def runs(name: RunName = None, output: planning.Output = Format.table) -> None:
         else:
             print_data({**_run(recorded), "steps": rows}, output)
         return
-    found = [_run(read_run(_folder(), one)) for one in run_names(_folder())]
+    found = [_run_or_not(name) for name in run_names(_folder())]
     if output is Format.table:
         print_table(
             ("run", "what", "by", "steps", "state"),
@@ -229,6 +229,17 @@ def runs(name: RunName = None, output: planning.Output = Format.table) -> None:
         )
     else:
         print_data(found, output)
+
+
+def _run_or_not(name: str) -> dict[str, Any]:
+    """One journal that cannot be read, of another version for example, hides no other."""
+    from rolecall.manifest.journal import JournalError, read_run
+
+    try:
+        return _run(read_run(_folder(), name))
+    except JournalError as error:
+        sys.stderr.write(f"warning: {error.where}: {error.what}\n")
+        return {"run": name, "what": "", "by": "", "at": "", "steps": 0, "state": "not readable", "undoes": ""}
 
 
 def work(run: Run) -> Report:
@@ -320,12 +331,16 @@ def confirm(question: str, yes: bool) -> None:
 
 
 def _mention_unfinished() -> None:
-    from rolecall.manifest.journal import run_names
+    from rolecall.manifest.journal import JournalError, run_names
 
     names = run_names(_folder())
     if not names:
         return
-    last = _recorded(names[-1])
+    try:
+        last = _recorded(names[-1])
+    except JournalError as error:
+        sys.stderr.write(f"warning: {error.where}: {error.what}\n")
+        return
     if not last.complete:
         sys.stderr.write(
             f"note: the last run {last.run.name} ({last.run.what}) is not complete; what it did counts below. "

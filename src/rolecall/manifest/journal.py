@@ -13,13 +13,14 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from io import FileIO
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from rolecall.errors import RolecallError
 from rolecall.manifest.resources import Change, Kind, ResourceId
@@ -91,27 +92,35 @@ class Journal:
 
     run: Run
     states: dict[str, State]
-    _file: IO[bytes]
+    _path: Path
+    _file: FileIO
     _lock: Lock = field(default_factory=Lock)
 
     @classmethod
     @contextmanager
     def create(cls, folder: Path, run: Run) -> Iterator[Self]:
-        """Begin a journal; the plan is on disk when this returns."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Begin a journal; the plan is on disk when this returns.
+
+        :raises JournalError: where it cannot be written.
+        """
         path = _path(folder, run.name)
         # It gets its name once the plan is in it: a process that is killed before leaves no run that nobody can read.
         unnamed = path.with_name(f".{path.name}.new")
-        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "ab") as file:
-            _hold(file, run.name)
-            journal = cls(run, {}, file)
-            journal._write({"format": FORMAT, **asdict(run)})
+        with ExitStack() as stack:
             try:
-                os.link(unnamed, path)
-            finally:
-                unnamed.unlink()
-            _sync_folder(folder)
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                file = stack.enter_context(os.fdopen(descriptor, "ab", buffering=0))
+                try:
+                    _hold(file, run.name)
+                    journal = cls(run, {}, path, file)
+                    journal._write({"format": FORMAT, **asdict(run)})
+                    os.link(unnamed, path)
+                finally:
+                    unnamed.unlink()
+                _sync_folder(folder)
+            except OSError as error:
+                raise _unwritable(folder, error, "nothing was changed") from error
             yield journal
 
     @classmethod
@@ -123,11 +132,11 @@ class Journal:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
             raise _missing(folder, name) from error
-        with os.fdopen(descriptor, "ab") as file:
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
             _hold(file, name)
             run, states, _, whole = _read(path)
             file.truncate(whole)
-            yield cls(run, states, file)
+            yield cls(run, states, path, file)
 
     def note(self, keys: Iterable[str], state: State, why: str = "", restore: Mapping[str, str] | None = None) -> None:
         """Record what happens to steps; on disk when this returns.
@@ -137,13 +146,25 @@ class Journal:
         keys = tuple(keys)
         more = {name: value for name, value in (("why", why), ("restore", restore)) if value}
         with self._lock:
-            self._write({"steps": keys, "state": state.value, **more})
+            try:
+                self._write({"steps": keys, "state": state.value, **more})
+            except OSError as error:
+                name = self.run.name
+                advice = f"once it can: rolecall resume {name}; or take it back: rolecall undo {name}"
+                raise _unwritable(self._path, error, "no further step is made", advice) from error
             self.states.update(dict.fromkeys(keys, state))
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        content = memoryview(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        whole = os.fstat(self._file.fileno()).st_size
+        try:
+            while content:
+                content = content[self._file.write(content) or 0 :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            # Half a line in the middle would make the rest unreadable.
+            self._file.truncate(whole)
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +219,17 @@ def _path(folder: Path, name: str) -> Path:
     return folder / f"{name}.jsonl"
 
 
+def _unwritable(where: Path, error: OSError, so: str, advice: str = "") -> JournalError:
+    why = (error.strerror or str(error)).lower()
+    advice = advice or "make room for it or another place: XDG_STATE_HOME names the folder of state files"
+    return JournalError(f"the journal cannot be written ({why}), so {so}", where=str(where), advice=advice)
+
+
 def _missing(folder: Path, name: str) -> JournalError:
     return JournalError(f"there is no run {name}", where=str(folder), advice="see: rolecall runs")
 
 
-def _hold(file: IO[bytes], name: str) -> None:
+def _hold(file: FileIO, name: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -228,7 +255,8 @@ def _read(path: Path) -> tuple[Run, dict[str, State], dict[str, str], int]:
     try:
         head = json.loads(lines[0])
         if head.pop("format") != FORMAT:
-            raise JournalError("the journal is of another version of rolecall", where=str(path))
+            advice = "use the rolecall that wrote it, or move the file away; other runs can be named"
+            raise JournalError("the journal is of another version of rolecall", where=str(path), advice=advice)
         changes = tuple(change_from_json(change) for change in head.pop("changes"))
         states: dict[str, State] = {}
         restore: dict[str, str] = {}
