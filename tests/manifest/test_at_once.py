@@ -132,3 +132,18 @@ def test_what_an_open_editor_overwrites_is_planned_again(cluster: Cluster) -> No
     assert "role/green0" in cluster.run(sys.executable, "-m", "rolecall", "plan", "-f", file, code=10)
     cluster.apply(file)
     assert set(cluster.aws_auth().roles) == before | {role("by-hand"), role("green0")}
+
+
+def test_two_applies_of_one_file_both_get_there(cluster: Cluster) -> None:
+    """IAM refuses the second of two who make the same (CreateUser: EntityAlreadyExists); that is no failure."""
+    people = [f"same{number}" for number in range(12)]
+    lines = ["people:", *(f"  {name}: {{user: {name}, account: main}}" for name in people)]
+    lines += ["roles:", *(f"  R-{name}: {{account: main, assumableBy: [{name}]}}" for name in people)]
+    file = cluster.editor.parent / "same.yaml"
+    file.write_text(f'accounts: {{main: {{id: "{ACCOUNT}"}}}}\n' + "\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "rolecall", "apply", "-f", str(file), "--yes", "-o", "json"]
+    with ThreadPoolExecutor(3) as pool:
+        told = [*pool.map(lambda _: json.loads(cluster.run(*command)), range(3))]
+    assert all(one["complete"] for one in told)
+    made = [step["name"] for one in told for step in one["steps"] if step["state"] == "done"]
+    assert sorted(made) == sorted([*people, *(f"R-{name}" for name in people)])

@@ -100,6 +100,24 @@ def test_nothing_to_take_back_is_said_in_the_form_that_was_asked_for(shell: Shel
     assert ADM in shell.entries()
 
 
+def test_a_journal_of_another_version_hides_no_other(shell: Shell) -> None:
+    folder = Path(shell.environment["HOME"]) / ".local/state/rolecall/runs"
+    strange = folder / "29991231T235959Z-ffffff.jsonl"
+    strange.write_text('{"format":99}\n')
+    try:
+        listed = shell("runs")
+        assert "29991231T235959Z-ffffff" in listed.stdout
+        assert "not readable" in listed.stdout
+        assert "complete" in listed.stdout
+        shell.write(FILE + GRANT)
+        assert "of another version" in shell("apply", "--yes").stderr
+        told = shell("undo", "--yes", code=1).stderr
+        assert "of another version" in told
+        assert "other runs can be named" in told
+    finally:
+        strange.unlink()
+
+
 def test_a_plans_file_is_examined_again_as_the_world_is(shell: Shell) -> None:
     shell.write(FILE + GRANT)
     shell("apply", "--yes")
@@ -126,21 +144,3 @@ def test_a_plans_file_is_examined_again_as_the_world_is(shell: Shell) -> None:
 def test_a_plans_file_takes_no_option_of_a_file(shell: Shell, option: list[str]) -> None:
     told = shell("apply", "again.json", *option, code=2)
     assert "a plan says what it is of" in told.stderr.replace("\n", " ")
-
-
-def test_a_journal_of_another_version_hides_no_other(shell: Shell) -> None:
-    folder = Path(shell.environment["HOME"]) / ".local/state/rolecall/runs"
-    strange = folder / "29991231T235959Z-ffffff.jsonl"
-    strange.write_text('{"format":99}\n')
-    try:
-        listed = shell("runs")
-        assert "29991231T235959Z-ffffff" in listed.stdout
-        assert "not readable" in listed.stdout
-        assert "complete" in listed.stdout
-        shell.write(FILE + GRANT)
-        assert "of another version" in shell("apply", "--yes").stderr
-        told = shell("undo", "--yes", code=1).stderr
-        assert "of another version" in told
-        assert "other runs can be named" in told
-    finally:
-        strange.unlink()

@@ -28,6 +28,9 @@ from rolecall.errors import RolecallError
 # Codes of the common errors, IAM API reference and EKS API reference, "Common Errors".
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 ABSENT = frozenset({"NoSuchEntity", "ResourceNotFoundException", "NotFoundException"})
+# Somebody else was faster (IAM API reference, CreateUser and UpdateAssumeRolePolicy; EKS API reference,
+# CreateAccessEntry).
+OVERTAKEN = frozenset({"EntityAlreadyExists", "ResourceInUseException", "ConcurrentModification"})
 THROTTLED = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
 UNKNOWN_KEY = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})

@@ -15,7 +15,8 @@ from typing import Any
 from rolecall.arn import Arn
 from rolecall.aws import iam_resources
 from rolecall.aws.eks_access_entries import write_entry
-from rolecall.aws.errors import explained
+from rolecall.aws.errors import ABSENT, OVERTAKEN, AwsError, explained
+from rolecall.aws.eventual import settles
 from rolecall.aws.read_clusters import read_entry
 from rolecall.aws.session import AwsClients
 from rolecall.clusters.config_maps import edit_config_map, read_config_map, retry_conflicts
@@ -94,6 +95,18 @@ class Live:
         return (self._change_object(change) if change.resource.kind in _OBJECTS else self._change_aws(change),)
 
     def _change_aws(self, change: Change) -> Outcome:
+        try:
+            return self._attempt(change)
+        except AwsError as error:
+            # Of two who make, or remove, the same at the same moment one is refused, and there is nothing left to do.
+            def ended() -> bool:
+                return compared(change, self.read(change.resource)) is not None
+
+            if (error.code in OVERTAKEN and settles(ended)) or (error.code in ABSENT and ended()):
+                return self._attempt(change)
+            raise
+
+    def _attempt(self, change: Change) -> Outcome:
         resource = change.resource
         current = self.read(resource)
         if (state := compared(change, current)) is not None:
