@@ -269,6 +269,18 @@ def test_trust_policies_that_the_file_does_not_name_are_changed_by_the_plan() ->
     assert revoke(draft(), Taken("ann"), there).changes == ()
 
 
+def test_a_role_that_still_trusts_somebody_is_changed_also_where_the_file_no_longer_says_so() -> None:
+    """An undo brings back the world and not the file; after it the file names the person no more, the role does."""
+    there = world(
+        [account([user("ann"), user("bob", path="/team/")], [role("Ops", trust(user_arn("bob", path="/team/")))])],
+        [cluster("a")],
+    )
+    found = revoke(draft(), Taken("bob", everywhere=True), there)
+    assert set(found.roles) == {"Admins", "Views", "Ops"}
+    assert found.changes == ()
+    assert "Ops" not in revoke(draft(), Taken("bob"), there).roles
+
+
 # Several files.
 FILES = {
     "access.yaml": (

@@ -62,7 +62,7 @@ class Revoked:
     """What came of it.
 
     :param arn: of the person.
-    :param roles: names of the file's roles that the person was a member of.
+    :param roles: names of the file's roles that the person was a member of, or that still trust them in the world.
     :param changes: of trust policies that the file does not say.
     :param notes: what is worth knowing, in sentences.
     """
@@ -96,6 +96,7 @@ def revoke(draft: Draft, taken: Taken, world: World) -> Revoked:
         draft.remove_item(path)
     if taken.whole:
         removal.absent(draft)
+        removal.roles |= dict.fromkeys(_still_naming(world, names, arn))
     changes = tuple(_others(world, names, arn)) if taken.whole and arn else ()
     return Revoked(person, arn, tuple(removal.roles), changes, tuple(removal.notes))
 
@@ -291,16 +292,32 @@ class _Removal:
                 )
 
 
+def _still_naming(world: World, names: Names, arn: str) -> Iterator[str]:
+    """Roles of the file whose trust policy in the world names somebody, also where the file does so no longer."""
+    ids = _ids(world, arn)
+    for key, who in names.roles.items():
+        account = world.accounts.get(who.account)
+        role = account.roles.get(who.principal.name) if account else None
+        if arn and who.owned and role and _without(json.loads(role.trust), ids) is not None:
+            yield key
+
+
+def _ids(world: World, arn: str) -> set[str]:
+    """As what a trust policy may name somebody: the ARN, or the unique id."""
+    there = find_principal(world.accounts, arn)
+    found = {arn, there.user_id if isinstance(there, IamUser) else there.role_id} if there else {arn}
+    return found - {""}
+
+
 def _others(world: World, names: Names, arn: str) -> Iterator[Change]:
     """Trust policies that name somebody, of roles in the accounts that were read which the file does not own."""
-    there = find_principal(world.accounts, arn)
-    ids = {arn, there.user_id if isinstance(there, IamUser) else there.role_id} if there else {arn}
+    ids = _ids(world, arn)
     owned = {(who.account, who.principal.name) for who in names.roles.values() if who.owned}
     for account in world.accounts.values():
         for role in account.roles.values():
             if (account.id, role.name) in owned or role.path.startswith(OF_AWS):
                 continue
-            document = _without(json.loads(role.trust), ids - {""})
+            document = _without(json.loads(role.trust), ids)
             if document is not None:
                 before = role_value(role)
                 resource = ResourceId(Kind.IAM_ROLE, account.id, role.name)
