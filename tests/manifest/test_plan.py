@@ -442,7 +442,7 @@ class TestPlanFile:
     def test_a_value_that_is_no_object_is_refused(self) -> None:
         found = to_json(self.plan)
         found["changes"][0]["after"] = "x"
-        with pytest.raises(PlanError, match="after of a change is an object or null"):
+        with pytest.raises(PlanError, match="has not the members of its kind"):
             from_json(json.dumps(found))
 
     def test_each_account_and_cluster_has_its_changes(self) -> None:

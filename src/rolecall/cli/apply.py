@@ -301,10 +301,19 @@ def _report_lines(report: Report, run: Run) -> Iterable[str]:
         resource = outcome.change.resource
         yield f"  ! {outcome.state.value} {resource.kind.value} {shown(resource.name)}, {place_label(resource.place)}"
         yield from (f"      {shown(line)}" for line in outcome.why.splitlines())
-    done = sum(outcome.state.in_force for outcome in report.outcomes)
-    yield f"{'Done' if report.complete else 'Not all done'}: {done} of {len(report.outcomes)} steps. Run {run.name}."
-    if not report.complete:
-        yield f"Once the cause is mended: rolecall resume {run.name}; or take it back: rolecall undo {run.name}"
+    already = len(report.of(State.ALREADY))
+    done = len(report.of(State.DONE)) + already
+    so = f", {already} of them so already" if already else ""
+    words = "Done" if report.complete else "Not all done"
+    yield f"{words}: {done} of {len(report.outcomes)} steps{so}. Run {run.name}."
+    if report.complete:
+        return
+    if report.of(State.FAILED):
+        yield f"Once the cause is mended, go on: rolecall resume {run.name}"
+    if report.of(State.CONFLICT):
+        yield "Where somebody else changed it, see what is there now: rolecall plan"
+    if report.of(State.DONE):
+        yield f"Or take back what was done: rolecall undo {run.name}"
 
 
 def _records(report: Report, made: Plan | None) -> list[tuple[tuple[str, str], ...]]:

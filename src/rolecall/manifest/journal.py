@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from rolecall.errors import RolecallError
 from rolecall.manifest.resources import Change, Kind, ResourceId
+from rolecall.manifest.shapes import check_shape
 
 FORMAT = 1
 MAX_JOURNAL = 256 * 1024 * 1024
@@ -278,10 +279,12 @@ def _read(path: Path) -> tuple[Run, dict[str, State], dict[str, str], int]:
 
 def change_from_json(found: Mapping[str, Any]) -> Change:
     """The change that ``dataclasses.asdict`` wrote."""
-    resource = found["resource"]
+    resource = ResourceId(Kind(found["resource"]["kind"]), found["resource"]["place"], found["resource"]["name"])
+    for value in (found["before"], found["after"]):
+        check_shape(resource, value)
     return Change(
         found["key"],
-        ResourceId(Kind(resource["kind"]), resource["place"], resource["name"]),
+        resource,
         found["before"],
         found["after"],
         tuple(found["needs"]),

@@ -22,6 +22,7 @@ from rolecall.manifest.names import Names
 from rolecall.manifest.order import order
 from rolecall.manifest.resources import Change, Kind, ResourceId, Value
 from rolecall.manifest.schema import parse_moment, write_moment
+from rolecall.manifest.shapes import check_shape
 from rolecall.manifest.values import same_value
 from rolecall.mapping.identity_mappings import status_of
 
@@ -222,13 +223,13 @@ def from_json(text: str, where: str = "") -> Plan:
 
 
 def _change(found: Mapping[str, Any]) -> Change:
+    resource = ResourceId(Kind(found["kind"]), str(found["place"]), str(found["name"]))
+
     def value(key: str) -> Value | None:
-        one = found[key]
-        if one is not None and not isinstance(one, dict):
-            raise ValueError(f"{key} of a change is an object or null")
+        one: Value | None = found[key]
+        check_shape(resource, one)
         return one
 
-    resource = ResourceId(Kind(found["kind"]), str(found["place"]), str(found["name"]))
     needs, follows, gates = (tuple(str(one) for one in found.get(name, ())) for name in ("needs", "follows", "gates"))
     return Change(
         str(found["key"]), resource, value("before"), value("after"), needs, follows, str(found.get("text", "")), gates
