@@ -148,6 +148,10 @@ def test_a_role_of_an_account_that_was_not_read() -> None:
     assert (way.person, way.user.admin) == (f"whoever is arn:aws:iam::{B}:role/Away", True)
 
 
+def test_a_line_that_names_no_principal_lets_nobody_in() -> None:
+    assert ways(world(account(), cluster(aws_auth=map_roles(("not-an-arn", "x", "system:masters"))))) == []
+
+
 def test_a_chain_of_roles_with_what_it_needs() -> None:
     first = role("First", trusting(ALICE.arn, condition={"Bool": {"aws:MultiFactorAuthPresent": "true"}}))
     second = role("Second", trusting(first.arn))

@@ -160,6 +160,7 @@ def test_one_clusters_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
     assert "cid" not in str(world.values[ROLE])
     assert "ann" not in str(world.values[ROLE])
     skipped = report.of(State.SKIPPED)
+    assert read_run(tmp_path, run.name).why[failed[0].change.key] == "the cluster does not answer"
     assert all("which was not done" in one.why for one in skipped)
     world.broken.clear()
     with Journal.reopen(tmp_path, run.name) as journal:

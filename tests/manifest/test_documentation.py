@@ -21,7 +21,7 @@ def test_the_example_is_a_valid_file() -> None:
 
 
 def test_every_guard_is_named_and_no_other() -> None:
-    told = {code for line in PAGE.split("### Guards")[1].split("## Import")[0].splitlines() for code in re.findall(r"`([a-z-]+)`", line.split(" | ")[0] if line.startswith("|") else line)}  # fmt: skip
+    told = {code for line in PAGE.split("### Guards")[1].split("## Apply")[0].splitlines() for code in re.findall(r"`([a-z-]+)`", line.split(" | ")[0] if line.startswith("|") else line)}  # fmt: skip
     assert told - {"code"} == set(CODES)
 
 

@@ -50,7 +50,10 @@ def test_a_plan_right_after_is_empty(found: World) -> None:
     left = [c for c in planned.changes if not (c.resource.kind in BINDING_KINDS and c.after is None)]
     assert left == []
     for change in planned.changes:
-        assert any(f"binding {change.resource.name} of cluster" in note for note in imported.notes)
+        assert any(f"binding {change.resource.name} of cluster" in one for one in imported.leftover)
+    assert len(planned.changes) == len(imported.leftover)
+    if imported.leftover:
+        assert "# Removed by the next plan, because no grant needs it:" in imported.text
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

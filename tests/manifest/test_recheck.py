@@ -79,7 +79,8 @@ def test_an_undo_that_locks_out_its_caller_is_refused_until_allowed(shell: Shell
     assert "or allow it: --allow lockout-caller:PROD" in refused.stdout
     assert json.loads(shell("undo", "--yes", "-o", "json", code=11, adm=True).stdout)["findings"][0]["refuses"]
     # What is allowed is that and no more.
-    shell("undo", "--yes", "--allow", "lockout-caller:other", code=11, adm=True)
+    wrong = shell("undo", "--yes", "--allow", "lockout-caller:other", code=11, adm=True)
+    assert "note: --allow lockout-caller:other overrides nothing here" in wrong.stderr
     assert len(shell.runs()) == 1
     assert ADM in shell.entries()
     shell("undo", "--yes", "--allow", "lockout-caller:PROD", adm=True)

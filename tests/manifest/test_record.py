@@ -39,6 +39,17 @@ def test_somebody_mapped_without_a_role_and_somebody_known_by_name_alone() -> No
     assert second[0] == ("IAM user name", "a service")
 
 
+def test_who_only_lost_permissions_has_no_record() -> None:
+    """The record is of who got in as what, and ends what gives access."""
+    view = {"text": "ClusterRole view", "by": "group admins", "admin": False}
+    after = gain([USER], [ROLE])
+    seat = dict(after["after"])  # type: ignore[call-overload]
+    less = {**after, "before": {**seat, "permissions": [view]}}
+    more = {**after, "before": seat, "after": {**seat, "permissions": [view]}}
+    other = {**after, "before": {**seat, "username": "x", "permissions": [view]}}
+    assert [len(list(records({"changes": [one]}))) for one in (less, more, other)] == [0, 1, 1]
+
+
 def test_there_is_an_end() -> None:
     assert len(list(records({"gains": [gain([f"p{number}" for number in range(500)], [])]}))) == MAX_RECORDS
     assert list(records({})) == []

@@ -14,12 +14,14 @@ from rolecall.manifest.load import parse
 from rolecall.manifest.plan import Plan
 from rolecall.manifest.planning import make_plan
 from rolecall.manifest.render import plan_lines, shown
+from rolecall.manifest.render_effects import effect_lines
 from rolecall.manifest.schema import MappingBackend
 from rolecall.manifest.starter import Start, starter
 from worlds import (
     MAIN,
     NOW,
     ORGANISATION,
+    OTHER,
     account,
     aws_auth,
     cluster,
@@ -154,6 +156,21 @@ Effect on access
 
 """
     )
+
+
+def test_who_keeps_their_name_is_not_called_another() -> None:
+    """An unread account's role is spoken of as a role, not as a person."""
+    other = f"arn:aws:iam::{OTHER}:role/Team"
+    seat = {"roles": [], "needs": [], "username": "u", "groups": ["g"], "permissions": []}
+    lost = {**seat, "permissions": [{"text": "ClusterRole edit", "by": "group g", "admin": False}]}
+    cluster_arn = f"arn:aws:eks:eu-west-2:{MAIN}:cluster/c"
+    change = {"cluster": cluster_arn, "principal": other, "before": lost, "after": seat, "people": [f"whoever is {other}"]}  # fmt: skip
+    assert [*effect_lines({"changes": [change]})][1:] == [
+        f"  ~ whoever is {other} keeps their name and groups on cluster c",
+        f"      as the role itself, {other}",
+        "      no longer with ClusterRole edit (group g)",
+        "      now with no permission: no binding and no policy gives any",
+    ]
 
 
 def test_the_same_on_many_clusters_is_told_once() -> None:

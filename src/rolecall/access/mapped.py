@@ -136,7 +136,8 @@ def _asked(mappings: Mappings, directory: PrincipalDirectory) -> Iterator[tuple[
         identity = directory.by_arn.get(arn.lower())
         if identity is not None:
             asked.setdefault(*_known(identity, directory))
-        elif _account_of(arn) not in directory.accounts:
+        elif (account := _account_of(arn)) and account not in directory.accounts:
+            # Nobody can be what is no ARN.
             asked.setdefault(*_unread(arn, f"unread:{arn.lower()}"))
     yield from asked.items()
 

@@ -96,7 +96,9 @@ def _planned_earlier(path: Path, allow: list[str] | None) -> Plan:
 
     allowances = planning.allowances(allow)
     made = from_json(_read(path), str(path))
-    return again(made, _read_now(made.reach, made.changes), labels=labels(made.reach), allowances=allowances)
+    made = again(made, _read_now(made.reach, made.changes), labels=labels(made.reach), allowances=allowances)
+    planning.mention_unused(made, allowances)
+    return made
 
 
 def _read_now(reach: Mapping[str, Any], changes: Iterable[Change]) -> Reading:
@@ -175,6 +177,7 @@ def undo(
     allowances = planning.allowances(allow)
     plan = recheck(back.changes, reading, labels=labels(run.reach), allowances=allowances, told=TOLD_OF_UNDO)
     plan = replace(plan, changes=back.changes)
+    planning.mention_unused(plan, allowances)
     _refused(plan, output)
     if output is Format.table:
         planning.show(plan, output)
@@ -210,14 +213,17 @@ def runs(name: RunName = None, output: planning.Output = Format.table) -> None:
     rolecall runs 20261125T021530Z-4f2a9c -o json
     """
     from rolecall.manifest.journal import read_run, run_names
+    from rolecall.manifest.render import shown
 
     if name is not None:
         recorded = read_run(_folder(), name)
-        rows = [_step(change, recorded.states.get(change.key)) for change in recorded.run.changes]
+        rows = [
+            {**_step(change, recorded.states.get(change.key)), "why": recorded.why.get(change.key, "")}
+            for change in recorded.run.changes
+        ]
         if output is Format.table:
-            print_table(
-                ("state", "kind", "place", "name"), [[r[c] for c in ("state", "kind", "place", "name")] for r in rows]
-            )
+            columns = ("state", "kind", "place", "name", *(("why",) if any(row["why"] for row in rows) else ()))
+            print_table(columns, [[shown(row[column]) for column in columns] for row in rows])
         else:
             print_data({**_run(recorded), "steps": rows}, output)
         return

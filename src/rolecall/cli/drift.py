@@ -28,7 +28,8 @@ def drift(
 ) -> None:
     """Compare access.yaml with the world, both ways; say who changed what where the audit trail can. Changes nothing.
 
-    Ends with 0 where all is as the file says, 10 where it is not, 1 where it could not be looked at whole.
+    Ends with 0 where all is as the file says, 10 where something is not, and 1 where nothing was found to differ but
+    not all could be looked at.
 
     \b
     rolecall drift

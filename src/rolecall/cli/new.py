@@ -137,7 +137,10 @@ def import_existing(
     imported = import_world(reading.world, named, contexts=by_arn)
     for note in imported.notes:
         sys.stderr.write(f"left alone: {shown(note)}\n")
-    _write(imported.text, out, next_step="rolecall plan, which has nothing to change")
+    for note in imported.leftover:
+        sys.stderr.write(f"needed by no grant, so a plan removes it: {shown(note)}\n")
+    empty = not (imported.leftover or imported.unread)
+    _write(imported.text, out, next_step="rolecall plan" + (", which has nothing to change" if empty else ""))
 
 
 def _account(access: AccountAccess) -> dict[str, str]:

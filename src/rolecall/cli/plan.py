@@ -86,7 +86,9 @@ def make(
     named = allowances(allow)
     loaded = load(file, folders=folders or ())
     read = read_manifest_world(loaded, accounts=accounts or (), clusters=clusters or ())
-    return make_plan(loaded, read.world, read.world.read_at, allowances=named, places=read.places, reach=read.reach)
+    made = make_plan(loaded, read.world, read.world.read_at, allowances=named, places=read.places, reach=read.reach)
+    mention_unused(made, named)
+    return made
 
 
 def allowances(allow: Iterable[str] | None) -> list[Allowance]:
@@ -95,6 +97,14 @@ def allowances(allow: Iterable[str] | None) -> list[Allowance]:
     from rolecall.manifest.guards import CODES
 
     return [Allowance.parse(text, CODES) for text in allow or ()]
+
+
+def mention_unused(made: Plan, named: Iterable[Allowance]) -> None:
+    """Say which ``--allow`` overrides nothing: its name may be misspelt."""
+    for one in named:
+        if not any(one.covers(found) for found in made.findings):
+            name = f"{one.code}:{one.about}" if one.about else one.code
+            sys.stderr.write(f"note: --allow {name} overrides nothing here\n")
 
 
 def show(made: Plan, output: Format) -> None:

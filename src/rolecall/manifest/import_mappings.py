@@ -211,7 +211,7 @@ class BindingOf:
 
 
 def bindings_of(state: ClusterState, found: list[Found]) -> tuple[dict[tuple[str, str], list[BindingOf]], list[str]]:
-    """The cluster's managed bindings by their one subject, and notes about those that no grant can say."""
+    """The cluster's managed bindings by their one subject, and a sentence about each that no grant can say."""
     said: dict[tuple[str, str], list[BindingOf]] = {}
     notes: list[str] = []
     subjects = set(_subjects(state, found))
@@ -225,9 +225,7 @@ def bindings_of(state: ClusterState, found: list[Found]) -> tuple[dict[tuple[str
             said.setdefault(subject, []).append(one)
         else:
             name = f"{binding.namespace}/{binding.name}" if binding.namespace else binding.name
-            notes.append(
-                f"the binding {name} of cluster {state.name} is rolecall's and no grant needs it: plan removes it"
-            )
+            notes.append(f"the binding {name} of cluster {state.name}, which is rolecall's")
     return said, notes
 
 

@@ -30,17 +30,25 @@ class Imported:
 
     :param data: the manifest as plain values.
     :param notes: what was left out, and why; each a sentence.
+    :param leftover: bindings of rolecall's that no grant needs, which a plan of the file removes; each a sentence.
+    :param unread: whether a cluster could not be read, so that nothing is known of it.
     """
 
     data: Mapping[str, Any]
     notes: tuple[str, ...]
+    leftover: tuple[str, ...] = ()
+    unread: bool = False
 
     @property
     def text(self) -> str:
         """The file."""
         sections = [f"{name}:\n{block(value, 2)}" for name, value in self.data.items() if value]
-        lines = "\n".join(("Left alone, because this file cannot say it:", *(f"  {note}" for note in self.notes)))
-        return "\n".join(part for part in (HEADER, *sections, comment(lines) if self.notes else "") if part)
+        told = (
+            ("Left alone, because this file cannot say it:", self.notes),
+            ("Removed by the next plan, because no grant needs it:", self.leftover),
+        )
+        lists = [comment("\n".join((title, *(f"  {one}" for one in found)))) for title, found in told if found]
+        return "\n".join((HEADER, *sections, *lists))
 
 
 def import_world(
@@ -60,14 +68,14 @@ def import_world(
     mappings = read_mappings(world)
     directory = Directory(world, {str(one["id"]): name for name, one in named.items()}, mappings.unsayable)
     clusters = _cluster_names(world)
-    notes = list(mappings.notes)
+    leftover: list[str] = []
     on: dict[str, list[Found]] = {arn: [] for arn in world.clusters}
     for found in mappings.found:
         on[found.cluster].append(found)
     grants: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for arn, state in world.clusters.items():
         bound, left = bindings_of(state, on[arn])
-        notes += left
+        leftover += left
         for found in on[arn]:
             for grant in _grants(found, bound, directory, _backend(state)):
                 grants.setdefault(block(grant), (grant, []))[1].append(clusters[arn])
@@ -91,7 +99,8 @@ def import_world(
         },
         "grants": [_with_clusters(grant, where) for grant, where in grants.values()],
     }
-    return Imported(data, tuple(dict.fromkeys(notes)))
+    unread = any(state.unread for state in world.clusters.values())
+    return Imported(data, tuple(dict.fromkeys(mappings.notes)), tuple(dict.fromkeys(leftover)), unread)
 
 
 def _accounts(world: World, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -135,9 +135,9 @@ class Journal:
             raise _missing(folder, name) from error
         with os.fdopen(descriptor, "ab", buffering=0) as file:
             _hold(file, name)
-            run, states, _, whole = _read(path)
+            recorded, states, whole = _read(path)
             file.truncate(whole)
-            yield cls(run, states, path, file)
+            yield cls(recorded.run, states, path, file)
 
     def note(self, keys: Iterable[str], state: State, why: str = "", restore: Mapping[str, str] | None = None) -> None:
         """Record what happens to steps; on disk when this returns.
@@ -173,11 +173,13 @@ class Recorded:
     """A journal as read: the run, and of each step that has one the last state.
 
     :param restore: what the undo of a step needs, by the step's key.
+    :param why: why a step was not made, by its key.
     """
 
     run: Run
     states: Mapping[str, State]
     restore: Mapping[str, str]
+    why: Mapping[str, str]
 
     @property
     def complete(self) -> bool:
@@ -203,8 +205,8 @@ def read_run(folder: Path, name: str) -> Recorded:
     path = _path(folder, name)
     if not path.is_file():
         raise _missing(folder, name)
-    run, states, restore, _ = _read(path)
-    return Recorded(run, states, restore)
+    recorded, _, _ = _read(path)
+    return recorded
 
 
 def run_names(folder: Path) -> list[str]:
@@ -247,7 +249,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path) -> tuple[Run, dict[str, State], dict[str, str], int]:
+def _read(path: Path) -> tuple[Recorded, dict[str, State], int]:
+    """A journal, its states to be written on, and how many bytes of it are whole lines."""
     if path.stat().st_size > MAX_JOURNAL:
         raise JournalError("the journal is larger than any run writes", where=str(path))
     content = path.read_bytes()
@@ -261,6 +264,7 @@ def _read(path: Path) -> tuple[Run, dict[str, State], dict[str, str], int]:
         changes = tuple(change_from_json(change) for change in head.pop("changes"))
         states: dict[str, State] = {}
         restore: dict[str, str] = {}
+        why: dict[str, str] = {}
         unsure: set[str] = set()
         for line in lines[1:]:
             found = json.loads(line)
@@ -269,10 +273,11 @@ def _read(path: Path) -> tuple[Run, dict[str, State], dict[str, str], int]:
                 if state is State.BEGUN and states.get(key) is State.BEGUN:
                     unsure.add(key)
                 # Killed between the change and the line that says so: what is found made was made by this run.
+                why[key] = str(found.get("why", ""))
                 states[key] = State.DONE if state is State.ALREADY and key in unsure else state
             restore.update(found.get("restore", {}))
         head["allowed"] = tuple(str(one) for one in head.get("allowed", ()))
-        return Run(changes=changes, **head), states, restore, whole
+        return Recorded(Run(changes=changes, **head), states, restore, why), states, whole
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise JournalError(f"the journal cannot be read: {error}", where=str(path)) from error
 

@@ -21,10 +21,18 @@ def records(effects: Mapping[str, Any]) -> Iterator[tuple[Row, ...]]:
         _record(person, change)
         for kind in ("gains", "changes")
         for change in effects.get(kind, ())
+        if kind == "gains" or _gives(change["before"], change["after"])
         for person in change["people"]
     )
     for _, record in zip(range(MAX_RECORDS), found, strict=False):
         yield record
+
+
+def _gives(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> bool:
+    """Whether a change gives something new, and does not only take permissions away."""
+    if before is None or any(before[key] != after[key] for key in ("username", "groups", "roles")):
+        return True
+    return any(one not in before["permissions"] for one in after["permissions"])
 
 
 def _record(person: str, change: Mapping[str, Any]) -> tuple[Row, ...]:

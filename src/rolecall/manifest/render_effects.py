@@ -35,13 +35,15 @@ def effect_lines(effects: Mapping[str, Any]) -> Iterator[str]:
 
 
 _VERBS = {"+": ("gains", "gain"), "-": ("loses", "lose"), "~": ("is another on", "are others on")}
+_SAME_USER = ("keeps their name and groups on", "keep their name and groups on")
 
 
 def _change(sign: str, change: Mapping[str, Any]) -> Iterator[str]:
     people = change["people"]
-    verb = _VERBS[sign][len(people) > 1]
-    yield f"  {sign} {shown(_some(people, _SHOWN_NAMES))} {verb}"
     before, after = change["before"], change["after"]
+    same = sign == "~" and _identity(before) == _identity(after)
+    verb = (_SAME_USER if same else _VERBS[sign])[len(people) > 1]
+    yield f"  {sign} {shown(_some(people, _SHOWN_NAMES))} {verb}"
     seat = after or before
     yield f"      {_way(change['principal'], seat)}"
     if sign == "~":
@@ -55,7 +57,8 @@ def _way(principal: str, seat: Mapping[str, Any]) -> str:
     way = " then ".join(seat["roles"])
     brought = ["MFA" if need == "aws:MultiFactorAuthPresent true" else need for need in seat["needs"]]
     needs = f" (with {', '.join(brought)})" if brought else ""
-    return shown(f"through {way}{needs}" if way else f"as themselves, {principal}")
+    alone = "as the role itself" if ":role/" in principal else "as themselves"
+    return shown(f"through {way}{needs}" if way else f"{alone}, {principal}")
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
