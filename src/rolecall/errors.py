@@ -21,6 +21,11 @@ class RolecallError(Exception):
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}\n{self.advice}" if self.advice else text
 
+    @property
+    def in_one_line(self) -> str:
+        """The same as a part of another sentence."""
+        return "; ".join(str(self).splitlines())
+
 
 class InvalidArnError(RolecallError):
     """A text is not an ARN, or not one of the kind that was asked for."""

@@ -55,6 +55,8 @@ def test_a_good_file_and_the_places_of_its_parts() -> None:
 
 # Each: what stands in GOOD, what is written instead, and the whole sentence that a person reads.
 MISTAKES = [
+    ("\n  admins:\n", f"\n  {'r' * 65}:\n", f"access.yaml:10:3: IAM takes no such name of a role: {'r' * 65!r}; write name: beside it; it must match ^[A-Za-z0-9_+=,.@-]{{1,64}}$"),
+    ("  kubedemy: {account", "  kube.demy: {account", "access.yaml:15:3: EKS takes no such name of a cluster: 'kube.demy'; write name: beside it; it must match ^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$"),
     ("profile: default", "profil: default", "access.yaml:2:30: unknown key 'profil' in accounts.main; did you mean profile?"),
     ("\nclusters:", "\ncluster:", "access.yaml:14:1: unknown key 'cluster' in the file; did you mean clusters?"),
     ("bindings: [{clusterRole", "bindings: [{clusterrole", "access.yaml:21:17: unknown key 'clusterrole' in grants.0.bindings.0; did you mean clusterRole?"),

@@ -160,23 +160,23 @@ class _ClusterReader:
     def read(self, address: ClusterAddress) -> _ReadCluster:
         """A cluster as far as it can be read."""
         empty = ClusterState(address.arn, address.name, address.account, address.region)
-        if isinstance(error := self._callers.get(address.account), RolecallError):
-            return _ReadCluster(replace(empty, unread=(str(error),)))
+        if isinstance(refused := self._callers.get(address.account), RolecallError):
+            return _ReadCluster(replace(empty, unread=(refused.in_one_line,)))
         try:
             cluster = describe_cluster(self._clients, address.account, address.region, address.name)
         except RolecallError as error:
-            return _ReadCluster(replace(empty, unread=(str(error),)))
+            return _ReadCluster(replace(empty, unread=(error.in_one_line,)))
         unread: list[str] = []
         entries: tuple[DatedEntry, ...] = ()
         kubernetes = KubernetesState()
         try:
             entries = read_entries(self._clients, cluster, self._calls)
         except RolecallError as error:
-            unread.append(str(error))
+            unread.append(error.in_one_line)
         try:
             kubernetes = self._kubernetes(cluster, address.context)
         except RolecallError as error:
-            unread.append(str(error))
+            unread.append(error.in_one_line)
         state = ClusterState(
             cluster.arn,
             cluster.name,

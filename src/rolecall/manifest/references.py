@@ -15,7 +15,16 @@ from rolecall.errors import InvalidArnError
 from rolecall.iam.documents import PolicyError, PolicyKind, parse_policy
 from rolecall.iam.matching import matcher
 from rolecall.manifest.explain_errors import nearest
-from rolecall.manifest.schema import Grant, Manifest, MappingBackend, Member, RoleSpec, State
+from rolecall.manifest.schema import (
+    CLUSTER_NAME,
+    PRINCIPAL_NAME,
+    Grant,
+    Manifest,
+    MappingBackend,
+    Member,
+    RoleSpec,
+    State,
+)
 from rolecall.manifest.yaml_data import PathKey, Place, Problem
 from rolecall.mapping.access_entries import AssociatedPolicy, EntryError, EntryType, ScopeType, check_policy
 from rolecall.rbac.access_policies import ACCESS_POLICIES
@@ -156,6 +165,8 @@ class _Checks:
         path = ("roles", name)
         if role.account is not None:
             yield from self._unknown("accounts", role.account, (*path, "account"))
+            if role.name is None:
+                yield from self._name(name, PRINCIPAL_NAME, "IAM takes no such name of a role", path)
         if role.arn is not None:
             yield from self._principal(role.arn, (*path, "arn"), PrincipalKind.ROLE)
         for index, member in enumerate(role.assumable_by or ()):
@@ -170,6 +181,11 @@ class _Checks:
             yield from self._document(role.trust_policy, PolicyKind.TRUST, (*path, "trustPolicy"))
         for policy, document in (role.policies or {}).items():
             yield from self._document(document, PolicyKind.IDENTITY, (*path, "policies", policy))
+
+    def _name(self, name: str, pattern: str, what: str, path: PathKey) -> Iterator[Problem]:
+        """A key that is also the name in AWS, which takes fewer (IAM user guide, "IAM and AWS STS quotas")."""
+        if not re.fullmatch(pattern, name, re.ASCII):
+            yield Problem(self.place(path), f"{what}: {name!r}", f"write name: beside it; it must match {pattern}")
 
     def _member(self, member: Member, path: PathKey) -> Iterator[Problem]:
         for section, found in (("people", member.person), ("groups", member.group), ("accounts", member.account)):
@@ -221,6 +237,8 @@ class _Checks:
     def _clusters(self) -> Iterator[Problem]:
         for name, cluster in self.manifest.clusters.items():
             yield from self._unknown("accounts", cluster.account, ("clusters", name, "account"))
+            if cluster.name is None:
+                yield from self._name(name, CLUSTER_NAME, "EKS takes no such name of a cluster", ("clusters", name))
         first: dict[str, str] = {}
         for name, cluster in self.manifest.clusters.items():
             if cluster.context is not None and (other := first.setdefault(cluster.context, name)) != name:

@@ -70,7 +70,9 @@ Reference = Annotated[str, Field(min_length=1, max_length=128)]
 AccountId = Annotated[
     str, Field(pattern=r"^[0-9]{12}$", description="12 digits, in quotes.", examples=["111122223333"])
 ]
-PrincipalName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
+PRINCIPAL_NAME = r"^[A-Za-z0-9_+=,.@-]{1,64}$"
+CLUSTER_NAME = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$"
+PrincipalName = Annotated[str, Field(pattern=PRINCIPAL_NAME)]
 PolicyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{1,128}$")]
 Path = Annotated[
     str, Field(pattern=r"^/([!-~]+/)?$", max_length=512, description="IAM path.", examples=["/", "/team/"])
@@ -85,7 +87,7 @@ Tags = Annotated[
     ],
     Field(max_length=50),
 ]
-ClusterName = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")]
+ClusterName = Annotated[str, Field(pattern=CLUSTER_NAME)]
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9*]([-a-z0-9*]{0,61}[a-z0-9*])?$")]
 ObjectName = Annotated[str, Field(pattern=r"^[^/%\s]{1,253}$")]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
