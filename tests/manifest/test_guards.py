@@ -138,9 +138,9 @@ class TestLockout:
 
     @pytest.mark.parametrize("mode", ["CONFIG_MAP", "API_AND_CONFIG_MAP"])
     def test_nodes_would_be_lost(self, mode: str) -> None:
-        node = role_arn("node")
+        node = role_arn("NodeRole")
         there = world(
-            [account(roles=[role("node")])],
+            [account(roles=[role("NodeRole")])],
             [cluster(mode=mode, aws_auth=aws_auth([(node, "system:node:{{EC2PrivateDNSName}}", ["system:bootstrappers", "system:nodes"])]))],
         )  # fmt: skip
         text = ACCOUNTS + f"roles: {{node: {{arn: '{node}'}}}}\n" + CLUSTERS

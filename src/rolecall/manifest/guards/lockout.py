@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rolecall.access.effective import EffectiveAccess
 from rolecall.manifest.findings import Finding
-from rolecall.manifest.guards.case import Case, cluster_label, user_on
+from rolecall.manifest.guards.case import Case, cluster_label, mapped_arn, user_on
 from rolecall.manifest.links import principal_key
 from rolecall.manifest.resources import MAPPING_KINDS, Change, Kind
 
@@ -62,7 +62,7 @@ def node_role_loses_access(case: Case) -> Iterator[Finding]:
     """Nodes that carry a role would no longer be nodes: they and what runs on them are lost to the cluster."""
     for change in case.changes:
         if change.resource.kind in MAPPING_KINDS and _is_node(change.before) and not _is_node(change.after):
-            arn = change.resource.name
+            arn = mapped_arn(change)
             if _still_node(case, change):
                 continue
             name = cluster_label(case, change.resource.place)
