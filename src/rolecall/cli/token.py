@@ -22,7 +22,7 @@ from rolecall.authenticator.review import Review
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.settings import check_endpoint
 from rolecall.mapping.resolve import MappingDecision
-from rolecall.model import Identity
+from rolecall.model import Identity, Reason
 from rolecall.partitions import PARTITIONS
 from rolecall.tokens import MAX_TOKEN_LENGTH, is_cluster_id
 from rolecall.tokens.hosts import StsHosts
@@ -125,4 +125,5 @@ async def identify(text: str, cluster: str, partition: str, environ: Mapping[str
 
 
 def _unmapped(identity: Identity) -> MappingDecision:
-    raise NotImplementedError("verify tells who somebody is to AWS; whom a cluster takes them for is another question")
+    """Nobody: verify tells who somebody is to AWS; whom a cluster takes them for is another question."""
+    return MappingDecision(None, (Reason("not-asked", "no cluster's mappings were asked"),))
