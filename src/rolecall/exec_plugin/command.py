@@ -10,9 +10,10 @@ from rolecall.errors import RolecallError
 from rolecall.exec_plugin.arguments import GET_TOKEN_FLAGS, TOKEN_FLAGS, UsageError, help_text, read
 from rolecall.exec_plugin.credential_plan import Hop, Plan, default_name, plan_credentials, profile_name
 from rolecall.exec_plugin.exec_info import asked_version, exec_credential
+from rolecall.exec_plugin.login import Login
 from rolecall.exec_plugin.session_name import check_given
 from rolecall.exec_plugin.settings import Settings, resolve_settings
-from rolecall.exec_plugin.token import Login, get_token
+from rolecall.exec_plugin.token import get_token
 from rolecall.local_files.aws_config import AwsConfig, file_paths, read_aws_config
 from rolecall.local_files.cache import Cache
 from rolecall.tokens import is_cluster_id

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rolecall.exec_plugin.credential_plan import Hop
+    from rolecall.exec_plugin.login import Login
     from rolecall.exec_plugin.sts import Sts
-    from rolecall.exec_plugin.token import Login
     from rolecall.local_files.cache import Cache
     from rolecall.local_files.locks import Lock
 
