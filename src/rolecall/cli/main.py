@@ -12,7 +12,6 @@ from rolecall.cli import (
     access_entry,
     apply,
     aws_auth,
-    client_files,
     drift,
     grant,
     lab,
@@ -24,6 +23,7 @@ from rolecall.cli import (
 )
 from rolecall.cli.go_flags import GoFlags
 from rolecall.cli.output import fail
+from rolecall.cli.own_files import kubeconfig, profiles
 from rolecall.errors import RolecallError
 
 app = typer.Typer(
@@ -49,8 +49,8 @@ app.command("grant")(grant.grant)
 app.command("revoke")(grant.revoke)
 app.command("drift")(drift.drift)
 app.command("schema")(plan.schema)
-app.command("kubeconfig")(client_files.kubeconfig)
-app.command("profiles")(client_files.profiles)
+app.command("kubeconfig")(kubeconfig.kubeconfig)
+app.command("profiles")(profiles.profiles)
 app.command("token", context_settings=token.PASS_ON)(token.token)
 app.command("eks", context_settings=token.PASS_ON)(token.eks)
 app.command("verify")(token.verify)

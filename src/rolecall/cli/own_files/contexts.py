@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from rolecall.access.reachable import AssumableRole, Caller, Reachable
 from rolecall.arn import PrincipalArn
 from rolecall.aws.read_clusters import EksCluster
-from rolecall.cli.client_files import ExecKind
+from rolecall.cli.own_files.callers import Found, key_in_environment
+from rolecall.cli.own_files.options import ExecKind
 from rolecall.errors import RolecallError
 from rolecall.local_files.aws_config import AwsConfig, Profile
 from rolecall.local_files.aws_profiles import RoleProfile
@@ -52,6 +53,11 @@ class Tools:
             if same and brings and (profile.values.get("mfa_serial") or not role.mfa):
                 return profile
         return None
+
+
+def choose_tools(found: Found, kind: ExecKind, profile: str) -> Tools:
+    """The tools for what was found; ``profile``: the one named on the command line, if any."""
+    return Tools(kind, found.config, None if key_in_environment(profile, os.environ) else "default")
 
 
 def needed_settings(role: AssumableRole) -> dict[str, str]:

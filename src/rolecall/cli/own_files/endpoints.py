@@ -11,8 +11,8 @@ from rolecall.access.read_endpoints import Endpoints, read_endpoints
 from rolecall.access.read_world import ClusterAddress
 from rolecall.aws.read_clusters import EksCluster
 from rolecall.aws.session import AccountAccess
-from rolecall.cli.client_callers import Found
-from rolecall.cli.client_contexts import Tools
+from rolecall.cli.own_files.callers import Found
+from rolecall.cli.own_files.contexts import Tools
 from rolecall.cli.progress import Progress
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.credential_plan import default_name, plan_credentials

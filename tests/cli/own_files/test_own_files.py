@@ -28,8 +28,8 @@ from own_files import (
     Person,
     make_organisation,
 )
-from rolecall.cli.client_output import diff
 from rolecall.cli.main import app
+from rolecall.cli.own_files.outcome import diff
 from rolecall.lab.aws_endpoint.iam.mfa import code_at
 from rolecall.local_files.aws_profiles import MARK
 from terminal import Terminal

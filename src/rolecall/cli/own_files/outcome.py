@@ -12,8 +12,8 @@ from typing import Any
 
 import typer
 
-from rolecall.cli.client_endpoints import Failed
 from rolecall.cli.output import FAILED, Format, print_data, print_table
+from rolecall.cli.own_files.endpoints import Failed
 
 # Keys whose values are secret, of a kubeconfig (kubeconfig v1, AuthInfo and AuthProviderConfig) and of the AWS CLI's
 # files. Their lines are not ours, but a file that is written again may have them laid out anew.
