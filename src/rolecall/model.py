@@ -29,7 +29,8 @@ class CallerIdentity:
 
     :param arn: the caller's ARN as STS writes it (a session is ``arn:aws:sts::A:assumed-role/ROLE/SESSION``).
     :param account: 12 digits.
-    :param user_id: ``AIDA...`` of a user, ``AROA...:SESSION`` of a role session, the account id of the root user.
+    :param user_id: ``AIDA...`` of a user, ``AROA...:SESSION`` of a role session, ``ACCOUNT:NAME`` of a federated user,
+        the account id of the root user.
     """
 
     arn: str
@@ -46,9 +47,11 @@ class Identity:
     :param arn: the caller's ARN as STS wrote it.
     :param canonical_arn: the IAM ARN behind it (see :func:`rolecall.arn.canonicalize`).
     :param account: 12 digits.
-    :param user_id: the unique id without the session name: ``AROA...``, ``AIDA...``.
-    :param session_name: the role session's name, empty for a user.
+    :param user_id: the unique id without the session name: ``AROA...``, ``AIDA...``, a federated user's
+        ``ACCOUNT:NAME``, the root user's account id (see :func:`rolecall.tokens.identity.identity_of`).
+    :param session_name: the role session's name, empty for every other principal.
     :param access_key_id: the key id that signed the token (``AKIA...`` or ``ASIA...``).
+    :param sts_endpoint: the host of STS that answered, empty if unknown.
     """
 
     arn: str
@@ -57,6 +60,7 @@ class Identity:
     user_id: str
     session_name: str = ""
     access_key_id: str = ""
+    sts_endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,11 @@ ROLES = {
     ),
     "ASIASECRETSECRETSEC1": ("arn:aws:sts::999999999999:assumed-role/Hidden/eve", "AROAHIDDEN:eve"),
     "AKIAUSERUSERUSERUSE1": ("arn:aws:iam::111122223333:user/people/dan", "AIDADAN"),
+    "AKIAROOTROOTROOTROO1": ("arn:aws:iam::111122223333:root", "111122223333"),
+    "ASIAFEDFEDFEDFEDFED1": ("arn:aws:sts::111122223333:federated-user/fred", "111122223333:fred"),
+    "ASIABADBADBADBADBAD1": ("arn:aws:sts::111122223333:federated-user/fred", "111122223333"),
 }
-DEV, OPS, NODE, SSO, HIDDEN, USER = ROLES
+DEV, OPS, NODE, SSO, HIDDEN, USER, ROOT, FEDERATED, MALFORMED = ROLES
 
 
 @dataclass

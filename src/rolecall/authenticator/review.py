@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from rolecall.arn import canonicalize
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.mapping.resolve import MappingDecision
 from rolecall.mapping.server_config import API_AUDIENCES
 from rolecall.model import CallerIdentity, Identity, KubernetesUser, Reason
 from rolecall.tokens.hosts import StsHosts
+from rolecall.tokens.identity import InvalidCallerError, identity_of
 from rolecall.tokens.mint import PREFIX
 from rolecall.tokens.parse import PresignedCall, TokenError, parse_token
 
@@ -106,12 +106,10 @@ class Review:
     async def confirm(self, call: PresignedCall) -> tuple[Identity, datetime]:
         """Whoever STS says made a call, and the end of its token's life."""
         caller = await self.sts.get_caller_identity(call)
-        user_id, _, session_name = caller.user_id.partition(":")
-        if not user_id or ":" in session_name:
-            raise StsRefusedError("STS answers with a user id that is none")
-        canonical = canonicalize(caller.arn)
-        identity = Identity(caller.arn, canonical, caller.account, user_id, session_name, call.access_key_id)
-        return identity, call.expires_at
+        try:
+            return identity_of(caller, call.access_key_id, call.host), call.expires_at
+        except InvalidCallerError as error:
+            raise StsRefusedError(error.what) from None
 
 
 def read_question(review: Any) -> Question | Outcome:
