@@ -27,12 +27,12 @@ from rolecall.authenticator.review import Review, StsRefusedError
 from rolecall.authenticator.verified_tokens import VerifiedTokens
 from rolecall.authenticator.webhook import Webhook
 from rolecall.mapping.access_entries import AccessEntry, AssociatedPolicy, EntryType
-from rolecall.mapping.chain import AccessEntryBackend, TableBackend
-from rolecall.mapping.config_map import read_config_map
-from rolecall.mapping.dynamic_file import parse_dynamic_file
-from rolecall.mapping.entries import MappedEntry
-from rolecall.mapping.entry_table import MatchOptions, build_table
-from rolecall.mapping.server_config import ServerSettings
+from rolecall.mapping.backends.chain import AccessEntryBackend, TableBackend
+from rolecall.mapping.backends.config_map import read_config_map
+from rolecall.mapping.backends.dynamic_file import parse_dynamic_file
+from rolecall.mapping.backends.entry_table import MatchOptions, build_table
+from rolecall.mapping.backends.server_config import ServerSettings
+from rolecall.mapping.reading.entries import MappedEntry
 from rolecall.model import CallerIdentity, Identity
 from rolecall.sigv4 import Credentials
 from rolecall.tokens.hosts import StsHosts

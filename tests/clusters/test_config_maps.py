@@ -26,8 +26,8 @@ from rolecall.clusters.config_maps import edit_config_map, read_config_map, writ
 from rolecall.clusters.connect import Connection, connect_context, connect_eks, who_am_i
 from rolecall.clusters.errors import ClusterError
 from rolecall.lab.kubernetes.certificates import Authority
-from rolecall.mapping.aws_auth import parse_aws_auth
-from rolecall.mapping.aws_auth_text import set_entry
+from rolecall.mapping.editing.aws_auth_text import set_entry
+from rolecall.mapping.reading.aws_auth import parse_aws_auth
 
 ACCOUNT, REGION = "111122223333", "eu-west-2"
 

@@ -36,8 +36,8 @@ from deploy_files import (
 )
 from rolecall.authenticator.certificates import webhook_kubeconfig
 from rolecall.lab.kubernetes.crds import IDENTITY_MAPPING_CRD
-from rolecall.mapping.entry_table import MatchOptions
-from rolecall.mapping.server_config import read_server_config
+from rolecall.mapping.backends.entry_table import MatchOptions
+from rolecall.mapping.backends.server_config import read_server_config
 
 MINORS = tuple(f"1.{minor}" for minor in range(29, 38))
 FOLDERS = {"DaemonSet": "kustomize/daemonset", "Deployment": "kustomize/deployment"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rolecall.manifest.edit_yaml import add_item, remove_item, set_value
 from rolecall.manifest.yaml_data import read_yaml
-from rolecall.mapping.yaml_text import YamlTextError
+from rolecall.mapping.editing.yaml_text import YamlTextError
 
 BLOCK = """\
 # who may what

@@ -10,8 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from rolecall.manifest.load import ManifestError, load, parse
-from rolecall.manifest.schema import Manifest, json_schema, parse_moment, write_moment
+from rolecall.manifest.schema import Manifest, json_schema
 from rolecall.manifest.yaml_data import MAX_DEPTH, read_yaml
+from rolecall.moments import parse_moment, write_moment
 
 GOOD = """\
 accounts:
@@ -75,7 +76,7 @@ MISTAKES = [
     ("mfa: true", "mfa: yes", "access.yaml:13:23: yes is true or false to most readers of YAML and a text to others; write true or false, or \"yes\" for the text"),
     ("mfa: true", 'mfa: "true"', "access.yaml:13:18: roles.admins.conditions.mfa must be true or false, this is the text 'true'"),
     ("2026-03-31}", "2026-03-31T18:00:00}", "access.yaml:12:43: roles.admins.assumableBy.1.until: '2026-03-31T18:00:00' has no time zone: add Z for UTC, or an offset such as +01:00"),
-    ("2026-03-31}", "soon}", "access.yaml:12:43: roles.admins.assumableBy.1.until: 'soon' is no moment: write 2026-03-31 or 2026-03-31T18:00:00Z"),
+    ("2026-03-31}", "soon}", "access.yaml:12:43: roles.admins.assumableBy.1.until: 'soon' is not a date or time; use 2026-03-31 or 2026-03-31T18:00:00Z"),
     ('"admin:{{SessionName}}"', "{{SessionName}}", "access.yaml:19:16: a text that begins with {{ is taken for a mapping; put it in quotes"),
     ("user/bob", "group/bob", "access.yaml:5:9: 'arn:aws:iam::444455556666:group/bob' does not name a principal; a principal is an IAM user, role or root, an STS assumed-role session or a federated user"),
     ("iam::444455556666:user/bob", "sts::444455556666:assumed-role/R/bob", "access.yaml:5:9: arn:aws:sts::444455556666:assumed-role/R/bob is a session, which ends; access is given to its role; write arn:aws:iam::444455556666:role/R, with its path if it has one"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rolecall.mapping.access_entries import AccessEntry, EntryType
-from rolecall.mapping.aws_auth import parse_aws_auth
 from rolecall.mapping.identity_mappings import IdentityMapping, status_of
+from rolecall.mapping.reading.aws_auth import parse_aws_auth
 from rolecall.mapping.resolve import AuthenticationMode, Mappings, ModeChangeError, check_mode_change, resolve
 from rolecall.mapping.templates import TemplateError, render
 from rolecall.model import Identity

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rolecall.access.effective import EffectiveAccess
 from rolecall.access.world import World
-from rolecall.manifest.journal import State, change_from_json
-from rolecall.manifest.resources import Change
-from rolecall.manifest.simulate import with_changes
+from rolecall.plan.resources import Change
+from rolecall.plan.simulate import with_changes
+from rolecall.runs.journal import State, change_from_json
 
 # Person, cluster, username, groups, and one thing that they may do there, or none for getting in at all.
 Seat = tuple[str, str, str, tuple[str, ...], str]

@@ -21,7 +21,7 @@ from rolecall.authenticator.certificates import ensure_certificate
 from rolecall.authenticator.decision_log import Log
 from rolecall.authenticator.supervisor import bound_sockets
 from rolecall.authenticator.worker import WorkerOptions, run_worker
-from rolecall.mapping.server_config import ServerSettings, mode_names
+from rolecall.mapping.backends.server_config import ServerSettings, mode_names
 from rolecall.sigv4 import Credentials
 from rolecall.tokens.mint import mint
 

@@ -18,7 +18,7 @@ from rolecall.errors import InvalidArnError
 from rolecall.iam.account import Account, IamRole, IamUser
 from rolecall.iam.matching import matcher
 from rolecall.mapping.access_entries import AccessEntry, ScopeType
-from rolecall.mapping.aws_auth import AwsAuth, parse_aws_auth
+from rolecall.mapping.reading.aws_auth import AwsAuth, parse_aws_auth
 from rolecall.mapping.resolve import Mappings, resolve
 from rolecall.model import Identity
 from rolecall.rbac.access_policies import ACCESS_POLICIES

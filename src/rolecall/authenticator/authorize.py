@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolecall.mapping.access_entries import AccessEntry
-from rolecall.mapping.chain import AccessEntryBackend, path_free
+from rolecall.mapping.backends.chain import AccessEntryBackend, path_free
 from rolecall.mapping.resolve import EXTRA_PRINCIPAL_ID
 from rolecall.model import KubernetesUser
 from rolecall.rbac.access_policies import PolicyAssociation, authorize_access_policies

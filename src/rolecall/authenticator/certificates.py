@@ -24,7 +24,7 @@ import yaml
 from rolecall.authenticator.decision_log import Log
 from rolecall.errors import RolecallError
 from rolecall.local_files.private import replace_file, write_private
-from rolecall.mapping.server_config import ServerSettings
+from rolecall.mapping.backends.server_config import ServerSettings
 
 if TYPE_CHECKING:
     from cryptography import x509

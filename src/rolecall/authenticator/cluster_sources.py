@@ -31,9 +31,9 @@ from rolecall.clusters.exec_credentials import TokenFile
 from rolecall.clusters.kubeconfig import read_context
 from rolecall.clusters.read_cluster import IdentityMappingObject
 from rolecall.clusters.transport import Endpoint
-from rolecall.mapping.chain import CRD, EKS_CONFIG_MAP, IdentityMappingBackend
-from rolecall.mapping.config_map import read_config_map
-from rolecall.mapping.entry_table import MatchOptions
+from rolecall.mapping.backends.chain import CRD, EKS_CONFIG_MAP, IdentityMappingBackend
+from rolecall.mapping.backends.config_map import read_config_map
+from rolecall.mapping.backends.entry_table import MatchOptions
 from rolecall.mapping.identity_mappings import IdentityMapping, status_of
 
 NAMESPACE, AWS_AUTH = "kube-system", "aws-auth"

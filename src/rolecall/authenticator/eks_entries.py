@@ -20,7 +20,7 @@ from rolecall.aws.read_clusters import DatedEntry, describe_cluster, read_entrie
 from rolecall.aws.session import AwsClients, identify
 from rolecall.errors import RolecallError
 from rolecall.mapping.access_entries import AccessEntry
-from rolecall.mapping.chain import ACCESS_ENTRIES, AccessEntryBackend, path_free
+from rolecall.mapping.backends.chain import ACCESS_ENTRIES, AccessEntryBackend, path_free
 
 CALLS = 4
 ABSENT = ("NoSuchEntity",)

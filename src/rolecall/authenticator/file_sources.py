@@ -15,12 +15,12 @@ from pathlib import Path
 
 from rolecall.authenticator.mapping_store import MappingStore, Version
 from rolecall.authenticator.metrics import Metrics
-from rolecall.mapping.access_entry_file import parse_access_entry_file
-from rolecall.mapping.bounded_yaml import MAX_LENGTH, UnreadableYamlError, by_lower_key, compose
-from rolecall.mapping.chain import ACCESS_ENTRIES, DYNAMIC_FILE, MOUNTED_FILE, AccessEntryBackend, TableBackend
-from rolecall.mapping.dynamic_file import parse_dynamic_file
-from rolecall.mapping.entry_table import EntryTable, MatchOptions
-from rolecall.mapping.server_config import ConfigError, mode_names, read_server_config
+from rolecall.mapping.backends.access_entry_file import parse_access_entry_file
+from rolecall.mapping.backends.chain import ACCESS_ENTRIES, DYNAMIC_FILE, MOUNTED_FILE, AccessEntryBackend, TableBackend
+from rolecall.mapping.backends.dynamic_file import parse_dynamic_file
+from rolecall.mapping.backends.entry_table import EntryTable, MatchOptions
+from rolecall.mapping.backends.server_config import ConfigError, mode_names, read_server_config
+from rolecall.mapping.reading.bounded_yaml import MAX_LENGTH, UnreadableYamlError, by_lower_key, compose
 
 SECONDS = 0.5
 SETTLE_SECONDS = 0.15

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from rolecall.authenticator.decision_log import Log
 from rolecall.authenticator.metrics import Metrics
-from rolecall.mapping.aws_auth import Problem
-from rolecall.mapping.chain import ACCESS_ENTRIES, DYNAMIC_FILE, AccessEntryBackend, Backend, Chain
-from rolecall.mapping.server_config import EMPTY, PARTIAL, ServerSettings
+from rolecall.mapping.backends.chain import ACCESS_ENTRIES, DYNAMIC_FILE, AccessEntryBackend, Backend, Chain
+from rolecall.mapping.backends.server_config import EMPTY, PARTIAL, ServerSettings
+from rolecall.mapping.reading.aws_auth import Problem
 
 MAX_REPORTED = 50
 

@@ -17,7 +17,7 @@ from typing import Any
 from rolecall.arn import Arn
 from rolecall.authenticator.decision_log import Log
 from rolecall.authenticator.webhook import PrivateDnsError
-from rolecall.mapping.server_config import ServerSettings
+from rolecall.mapping.backends.server_config import ServerSettings
 
 MAX_NAMES = 20_000
 MAX_WAITING = 8_000

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from rolecall.errors import InvalidArnError, RolecallError
+from rolecall.mapping.backends.server_config import API_AUDIENCES
 from rolecall.mapping.resolve import MappingDecision
-from rolecall.mapping.server_config import API_AUDIENCES
 from rolecall.model import CallerIdentity, Identity, KubernetesUser, Reason
 from rolecall.tokens.hosts import StsHosts
 from rolecall.tokens.identity import InvalidCallerError, identity_of

@@ -35,8 +35,8 @@ from rolecall.authenticator.metrics import share_between_workers
 from rolecall.authenticator.sts import tls_context
 from rolecall.authenticator.worker import WorkerOptions, run_worker
 from rolecall.errors import RolecallError
-from rolecall.mapping.chain import ACCESS_ENTRIES
-from rolecall.mapping.server_config import ServerSettings, check_settings, mode_names
+from rolecall.mapping.backends.chain import ACCESS_ENTRIES
+from rolecall.mapping.backends.server_config import ServerSettings, check_settings, mode_names
 
 # A worker that dies at once is started again with longer and longer pauses.
 FIRST_PAUSE, MAX_PAUSE, STABLE_SECONDS = 0.05, 5.0, 10.0

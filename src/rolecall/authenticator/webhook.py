@@ -34,9 +34,9 @@ from rolecall.authenticator.review import (
 )
 from rolecall.authenticator.verified_tokens import Verified, VerifiedTokens
 from rolecall.errors import InvalidArnError
-from rolecall.mapping.chain import Match
+from rolecall.mapping.backends.chain import Match
+from rolecall.mapping.backends.server_config import API_AUDIENCES
 from rolecall.mapping.resolve import MappingDecision
-from rolecall.mapping.server_config import API_AUDIENCES
 from rolecall.mapping.templates import is_instance_id
 from rolecall.model import Identity
 from rolecall.tokens.parse import TokenError

@@ -26,9 +26,16 @@ from rolecall.authenticator.review import Review
 from rolecall.authenticator.sts import AwsSts, StsEvents, tls_context
 from rolecall.authenticator.verified_tokens import VerifiedTokens
 from rolecall.authenticator.webhook import TEXT, Webhook
-from rolecall.mapping.chain import ACCESS_ENTRIES, CRD, DYNAMIC_FILE, EKS_CONFIG_MAP, MOUNTED_FILE, TableBackend
-from rolecall.mapping.entry_table import EntryTable, MatchOptions
-from rolecall.mapping.server_config import ServerSettings
+from rolecall.mapping.backends.chain import (
+    ACCESS_ENTRIES,
+    CRD,
+    DYNAMIC_FILE,
+    EKS_CONFIG_MAP,
+    MOUNTED_FILE,
+    TableBackend,
+)
+from rolecall.mapping.backends.entry_table import EntryTable, MatchOptions
+from rolecall.mapping.backends.server_config import ServerSettings
 from rolecall.model import Identity
 from rolecall.tokens.hosts import StsHosts
 

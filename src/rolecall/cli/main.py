@@ -8,19 +8,9 @@ from typing import Annotated
 import typer
 
 import rolecall
-from rolecall.cli import (
-    access_entry,
-    apply,
-    aws_auth,
-    drift,
-    grant,
-    lab,
-    map_entries,
-    new,
-    plan,
-    server,
-    token,
-)
+from rolecall.cli import lab, server, token
+from rolecall.cli.access_as_code import apply, drift, grant, new, plan
+from rolecall.cli.cluster_maps import access_entry, aws_auth, map_entries
 from rolecall.cli.go_flags import GoFlags
 from rolecall.cli.output import fail
 from rolecall.cli.own_files import kubeconfig, profiles

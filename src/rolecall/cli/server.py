@@ -244,7 +244,7 @@ def init(
     """
     from rolecall.authenticator.certificates import ensure_certificate, write_kubeconfig
     from rolecall.authenticator.decision_log import Log
-    from rolecall.mapping.server_config import check_settings
+    from rolecall.mapping.backends.server_config import check_settings
 
     given = dict(locals())
     log = Log(log_format.value, loglevel)
@@ -267,8 +267,8 @@ def init(
 
 
 def _file_values(config: str | None, log: Any) -> Mapping[str, Any]:
-    from rolecall.mapping.entry_table import MatchOptions
-    from rolecall.mapping.server_config import read_server_config
+    from rolecall.mapping.backends.entry_table import MatchOptions
+    from rolecall.mapping.backends.server_config import read_server_config
 
     if not config:
         return {}
@@ -292,7 +292,7 @@ def _file_values(config: str | None, log: Any) -> Mapping[str, Any]:
 
 def _settings(config: str | None, given: Mapping[str, Any], gates: list[str] | None, log: Any) -> Any:
     """Flags before the environment before the file before defaults, as the original (viper) has it."""
-    from rolecall.mapping.server_config import ServerSettings
+    from rolecall.mapping.backends.server_config import ServerSettings
 
     values: dict[str, Any] = dict(_file_values(config, log))
     if os.environ.get(CLUSTER_VARIABLE):

@@ -2,7 +2,7 @@
 
 The order is: read, edit, check, record, write. The record comes first, so that whatever happens to this process, no
 change is without the texts that it replaced; a record of a change that was not made is told apart afterwards
-(:mod:`rolecall.mapping.aws_auth_history`). Both writes carry the ``resourceVersion`` that was read.
+(:mod:`rolecall.mapping.editing.history`). Both writes carry the ``resourceVersion`` that was read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rolecall.clusters.config_maps import (
 )
 from rolecall.clusters.connect import Connection
 from rolecall.clusters.transport import utc_now
-from rolecall.mapping.aws_auth_history import History, from_config_map, record, to_config_map
+from rolecall.mapping.editing.history import History, from_config_map, record, to_config_map
 
 HISTORY = "rolecall-aws-auth-history"
 

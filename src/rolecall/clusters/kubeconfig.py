@@ -23,7 +23,7 @@ from rolecall.clusters.exec_credentials import (
     TokenSource,
 )
 from rolecall.clusters.transport import Endpoint, utc_now
-from rolecall.mapping.bounded_yaml import UnreadableYamlError, load_plain
+from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, load_plain
 
 MAX_FILE = 4 << 20
 

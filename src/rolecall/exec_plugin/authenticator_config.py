@@ -6,7 +6,7 @@ Source: aws-iam-authenticator v0.7 ``cmd/aws-iam-authenticator/root.go``.
 from __future__ import annotations
 
 from rolecall.exec_plugin.arguments import UsageError
-from rolecall.mapping.bounded_yaml import UnreadableYamlError, load_plain
+from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, load_plain
 
 _MAX_FILE = 1_048_576
 

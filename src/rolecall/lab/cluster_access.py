@@ -15,9 +15,9 @@ from typing import Any
 from rolecall.authenticator.authorize import entry_allows
 from rolecall.authenticator.review import Review, StsClient
 from rolecall.mapping.access_entries import AccessEntry
-from rolecall.mapping.aws_auth import AwsAuth, parse_aws_auth
-from rolecall.mapping.chain import AccessEntryBackend
+from rolecall.mapping.backends.chain import AccessEntryBackend
 from rolecall.mapping.identity_mappings import IdentityMapping
+from rolecall.mapping.reading.aws_auth import AwsAuth, parse_aws_auth
 from rolecall.mapping.resolve import AuthenticationMode, MappingDecision, Mappings, resolve
 from rolecall.model import Identity
 from rolecall.rbac.rules import Attributes, RbacDecision

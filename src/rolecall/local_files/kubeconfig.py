@@ -18,7 +18,7 @@ from typing import Any
 
 from rolecall.errors import RolecallError
 from rolecall.local_files.private import write_private
-from rolecall.mapping.bounded_yaml import UnreadableYamlError, check_bounds, load_plain
+from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, check_bounds, load_plain
 
 OWN = "rolecall"
 MAX_FILE = 4 * 1024 * 1024

@@ -13,8 +13,8 @@ from typing import Any
 
 from rolecall.manifest.write_yaml import block, flow, scalar
 from rolecall.manifest.yaml_data import PathKey, read_yaml
-from rolecall.mapping.yaml_lists import append_in_brackets, blank_before, item_span, on_whole_lines
-from rolecall.mapping.yaml_text import (
+from rolecall.mapping.editing.yaml_lists import append_in_brackets, blank_before, item_span, on_whole_lines
+from rolecall.mapping.editing.yaml_text import (
     Edit,
     Kind,
     Node,

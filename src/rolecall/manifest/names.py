@@ -9,10 +9,10 @@ from datetime import datetime
 
 from rolecall.access.world import World
 from rolecall.arn import PARTITIONS, PrincipalArn, PrincipalKind
+from rolecall.iam.trust_policy import Trusted
 from rolecall.manifest.load import Loaded, ManifestError
 from rolecall.manifest.references import matching_clusters
 from rolecall.manifest.schema import Grant, Member, State
-from rolecall.manifest.trust import Trusted
 from rolecall.manifest.yaml_data import PathKey, Problem
 
 # AWS IAM Identity Center user guide, "Referencing permission sets in resource policies": AWSReservedSSO_NAME_SUFFIX.

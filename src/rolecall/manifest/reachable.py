@@ -17,13 +17,13 @@ from rolecall.access.world import World
 from rolecall.arn import Arn, PrincipalArn, PrincipalKind
 from rolecall.iam.account import Account, IamRole, IamUser, canonical_document
 from rolecall.iam.assume_role import DEFAULT_DURATION
+from rolecall.iam.common_documents import NOBODY
 from rolecall.iam.graph import build_graph
 from rolecall.iam.statements import Grant as Trust
-from rolecall.manifest.common import NOBODY
+from rolecall.iam.trust_policy import VERSION, trust_policy
 from rolecall.manifest.load import Loaded
 from rolecall.manifest.names import SSO_PREFIX, Names, matched_arn
 from rolecall.manifest.schema import Grant, RoleSpec
-from rolecall.manifest.trust import NO_CONDITIONS, VERSION, trust_policy
 
 _ANYTHING = json.dumps(
     {"Version": VERSION, "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]}, separators=(",", ":")
@@ -94,7 +94,7 @@ class _Reaching:
             for member in self.names.members(key)
             if member.arn == self.arn or PrincipalArn.parse(member.arn).kind is PrincipalKind.ROOT
         ]
-        return canonical_document(trust_policy(members, role.conditions or NO_CONDITIONS, self.now))
+        return canonical_document(trust_policy(members, role.trust_conditions(), self.now))
 
     def _accounts(self, roles: Mapping[str, Mapping[str, IamRole]]) -> dict[str, Account]:
         """The accounts of the roles, and the caller in their own, who may ask for anything."""

@@ -1,6 +1,6 @@
 """Do the parts of a manifest fit together: names that exist, groups without cycles, nothing twice, valid policies.
 
-Everything here follows from the file alone. What depends on the world is :mod:`rolecall.manifest.guards`.
+Everything here follows from the file alone. What depends on the world is :mod:`rolecall.plan.guards`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ in another is checked by :mod:`rolecall.manifest.load`.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from enum import StrEnum
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
@@ -18,12 +18,15 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
+from rolecall.iam.trust_policy import NO_CONDITIONS, TrustConditions
 from rolecall.mapping.access_entries import EntryType
+from rolecall.moments import parse_moment
 
 MAX_PEOPLE = 100_000
 MAX_ROLES = 20_000
@@ -35,31 +38,6 @@ SCHEMA_ID = "access.schema.json"
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
-
-
-def parse_moment(found: Any) -> datetime:
-    """A date or a moment as ISO 8601 writes it, in UTC; a date without a time means its beginning.
-
-    :raises ValueError: where it is neither, or has no time zone.
-    """
-    if isinstance(found, datetime):
-        return found.astimezone(UTC)
-    if not isinstance(found, str):
-        raise ValueError("a date or a moment is needed, such as 2026-03-31 or 2026-03-31T18:00:00Z")
-    try:
-        if len(found) == 10:
-            return datetime.combine(date.fromisoformat(found), time(), UTC)
-        moment = datetime.fromisoformat(found)
-    except ValueError:
-        raise ValueError(f"{found[:40]!r} is no moment: write 2026-03-31 or 2026-03-31T18:00:00Z") from None
-    if moment.tzinfo is None:
-        raise ValueError(f"{found[:40]!r} has no time zone: add Z for UTC, or an offset such as +01:00")
-    return moment.astimezone(UTC)
-
-
-def write_moment(moment: datetime) -> str:
-    """A moment as policies and files write it: ISO 8601 in UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 Name = Annotated[
@@ -223,6 +201,33 @@ class Conditions(_Model):
                 raise ValueError(f"{block!r} is no address and no CIDR block, such as 203.0.113.0/24") from None
         return self
 
+    def rule(self) -> TrustConditions:
+        """The conditions as the rule that writes trust policies takes them."""
+        return TrustConditions(
+            mfa=self.mfa,
+            mfa_max_age=self.mfa_max_age,
+            session_name=self.session_name is not None,
+            source_identity=self.source_identity is not None,
+            external_id=self.external_id,
+            source_ip=tuple(self.source_ip or ()),
+        )
+
+
+def write_conditions(found: TrustConditions) -> dict[str, Any] | None:
+    """Conditions of a trust policy as access.yaml writes them; ``None`` if the file cannot hold them."""
+    raw = {
+        "mfa": found.mfa,
+        "mfaMaxAge": found.mfa_max_age,
+        "sessionName": "username" if found.session_name else None,
+        "sourceIdentity": "username" if found.source_identity else None,
+        "externalId": found.external_id,
+        "sourceIp": list(found.source_ip) or None,
+    }
+    try:
+        return Conditions.model_validate(raw).model_dump(by_alias=True, exclude_defaults=True)
+    except ValidationError:
+        return None
+
 
 class RoleSpec(_Model):
     """An IAM role that people assume: made and owned here, or an existing one (arn) of which only the mappings are."""
@@ -263,6 +268,10 @@ class RoleSpec(_Model):
         if self.trust_policy is not None and self.conditions is not None:
             raise ValueError("conditions belong to assumableBy; in trustPolicy write them into the document")
         return self
+
+    def trust_conditions(self) -> TrustConditions:
+        """What a request to assume the role must fulfil; none if the file names no conditions."""
+        return self.conditions.rule() if self.conditions is not None else NO_CONDITIONS
 
 
 class ClusterSpec(_Model):

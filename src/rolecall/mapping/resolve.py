@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from rolecall.errors import RolecallError
 from rolecall.mapping.access_entries import AccessEntry
-from rolecall.mapping.aws_auth import AwsAuth
 from rolecall.mapping.identity_mappings import IdentityMapping
+from rolecall.mapping.reading.aws_auth import AwsAuth
 from rolecall.mapping.templates import TemplateError, render
 from rolecall.model import Identity, KubernetesUser, Reason
 

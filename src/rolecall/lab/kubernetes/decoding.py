@@ -46,7 +46,7 @@ def load_yaml(body: bytes) -> Any:
     """The value in a YAML body: what server-side apply sends."""
     import yaml
 
-    from rolecall.mapping.bounded_yaml import UnreadableYamlError, check_bounds
+    from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, check_bounds
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

@@ -1,0 +1,230 @@
+"""What ``grant`` and ``revoke`` share: a manifest to edit, of files or of what exists, and its edit carried out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rolecall.cli.access_as_code import apply
+from rolecall.cli.access_as_code import plan as planning
+from rolecall.cli.output import Format, print_data
+
+if TYPE_CHECKING:
+    from rolecall.access.read_world import Reading
+    from rolecall.aws.session import AccountAccess
+    from rolecall.manifest.draft import Draft, Rewritten
+    from rolecall.plan.plan import Plan
+    from rolecall.runs.journal import Run
+
+NO_FILE = "what exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is edited, and how what it is about is read.
+
+    :param read: the world behind the draft as it now is; with names of clusters, only those.
+    :param reach: how the accounts and clusters that were read are reached.
+    """
+
+    draft: Draft
+    read: Callable[..., Reading]
+    reach: Callable[[], dict[str, Any]]
+
+
+def open_files(file: Path, folders: Sequence[Path]) -> Target:
+    """The manifest in a file and in those that it includes."""
+    from rolecall.cli.access_as_code.world import read_manifest_world
+    from rolecall.manifest.draft import Draft
+
+    draft = Draft.read(file, folders)
+    reach: dict[str, Any] = {}
+
+    def read(clusters: Sequence[str] = (), *, quiet: bool = False) -> Reading:
+        found = read_manifest_world(draft.loaded(), clusters=clusters, quiet=quiet)
+        reach.update(found.reach)
+        return found.reading
+
+    return Target(draft, read, lambda: reach)
+
+
+def open_existing(region: str, clusters: Sequence[str], also: Callable[[Reading], Sequence[str]]) -> Target:
+    """The manifest of what exists in the caller's account, made as ``rolecall import`` makes it.
+
+    :param clusters: names of the clusters that matter; empty: all of the region.
+    :param also: ARNs of roles that it shall name although no cluster maps them.
+    """
+    from rolecall.aws.session import identify
+    from rolecall.cli.access_as_code.new import read_existing
+    from rolecall.importing.world import import_world
+    from rolecall.manifest.draft import Draft
+
+    access: AccountAccess = identify(os.environ.get("AWS_PROFILE", ""), region)
+
+    def again(names: Sequence[str] = (), *, quiet: bool = False) -> Reading:
+        found = read_existing([access], [region] if region else [], clusters)
+        for failure in found.failures:
+            raise failure.error
+        return found
+
+    reading = again()
+    account = {"id": access.account} | ({"profile": access.profile} if access.profile else {})
+    imported = import_world(reading.world, {"main": account}, also=also(reading))
+    first = [reading]
+
+    def read(names: Sequence[str] = (), *, quiet: bool = False) -> Reading:
+        return first.pop() if first else again()
+
+    return Target(Draft.of_text(imported.text, NO_FILE), read, lambda: {"accounts": [asdict(access)]})
+
+
+def file_in_use(file: Path | None) -> Path | None:
+    """The file that was named, or access.yaml where there is one."""
+    if file is None and planning.DEFAULT_FILE.exists():
+        return planning.DEFAULT_FILE
+    return file
+
+
+def note(text: str) -> None:
+    """Say something beside the output."""
+    from rolecall.plan.render import shown
+
+    sys.stderr.write(f"note: {shown(text)}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a command says at its end besides how its changes went: lines for people, members of a JSON document."""
+
+    lines: Callable[[], Sequence[str]] = tuple
+    members: Callable[[], Mapping[str, Any]] = dict
+
+
+def carry_out(
+    draft: Draft, made: Plan, what: str, *, yes: bool, dry_run: bool, output: Format, foreseen: Told, told: Told
+) -> None:
+    """Show the edit and the plan, ask, write the files, make the changes, say how that went.
+
+    Until somebody says yes, and where a guard refuses, no file is touched. What the files held is kept until all is
+    done.
+
+    :param foreseen: what is said of a plan that is not carried out; ``told``: of one that was.
+    """
+    edits = draft.rewritten() if draft.in_files else []
+    if output is Format.table:
+        _show_edits(edits)
+        planning.show(made, output)
+    if made.refusals or dry_run:
+        _show_only(made, edits, output, foreseen)
+        if made.refusals:
+            raise typer.Exit(planning.REFUSED)
+        if made.changes or edits:
+            raise typer.Exit(planning.CHANGES)
+        return
+    if not (made.changes or edits):
+        _end(apply.NOTHING_DONE, edits, output, told)
+        return
+    apply.confirm("Make these changes?", yes)
+    _make(made, what, edits, output, told)
+
+
+def _make(made: Plan, what: str, edits: Sequence[Rewritten], output: Format, told: Told) -> None:
+    from rolecall.manifest.draft import write
+    from rolecall.plan.recheck import allowances_of
+    from rolecall.runs.journal import Run, new_run_name
+
+    now, allowed = datetime.now(UTC), allowances_of(made.findings)
+    run = Run(new_run_name(now), what, made.caller, now.isoformat(), made.changes, reach=made.reach, allowed=allowed)
+    with _kept(run, edits) as done:
+        write(edits)
+        if not made.changes:
+            done()
+            _end(apply.NOTHING_DONE, edits, output, told)
+            return
+        report = apply.work(run)
+        if report.complete:
+            done()
+        members = {} if output is Format.table else {"edits": _edits(edits), **told.members()}
+        try:
+            apply.finish(report, run, output, made, members)
+        finally:
+            if output is Format.table:
+                _print_lines(told)
+
+
+@contextmanager
+def _kept(run: Run, edits: Sequence[Rewritten]) -> Iterator[Callable[[], None]]:
+    """Keep what files held; gone once ``done`` was called, else told where it is."""
+    from rolecall.local_files.private import write_private
+    from rolecall.runs.journal import runs_folder
+
+    path = runs_folder(os.environ) / f"{run.name}.files.json"
+    complete = False
+
+    def done() -> None:
+        nonlocal complete
+        complete = True
+
+    if edits:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, json.dumps({str(one.path): one.before for one in edits}, indent=1) + "\n")
+    try:
+        yield done
+    finally:
+        if edits and complete:
+            path.unlink(missing_ok=True)
+        elif edits:
+            names = ", ".join(one.shown for one in edits)
+            sys.stderr.write(f"note: what {names} held before is kept in {path}\n")
+
+
+def _show_edits(edits: Sequence[Rewritten]) -> None:
+    from rolecall.plan.render import shown
+
+    for edit in edits:
+        for line in edit.diff():
+            sys.stdout.write(f"{shown(line)}\n")
+        sys.stdout.write("\n")
+
+
+def _show_only(made: Plan, edits: Sequence[Rewritten], output: Format, foreseen: Told) -> None:
+    from rolecall.plan.plan import to_json
+
+    if output is Format.table:
+        if not made.refusals:
+            _print_lines(foreseen)
+        return
+    print_data({**to_json(made), "edits": _edits(edits), **foreseen.members()}, output)
+
+
+def _end(members: Mapping[str, Any], edits: Sequence[Rewritten], output: Format, told: Told) -> None:
+    if output is Format.table:
+        _print_lines(told)
+    else:
+        print_data({**members, "edits": _edits(edits), **told.members()}, output)
+
+
+def _print_lines(told: Told) -> None:
+    for line in told.lines():
+        sys.stdout.write(f"{planning.coloured(line)}\n")
+
+
+def _edits(edits: Sequence[Rewritten]) -> list[dict[str, Any]]:
+    return [{"file": one.shown, "diff": one.diff()} for one in edits]
+
+
+def pending(count: int) -> None:
+    """Say that the file has more changes than this command makes."""
+    from rolecall.plan.render import counted
+
+    if count:
+        note(f"left for rolecall apply: {counted(count, 'other change')} of the file")

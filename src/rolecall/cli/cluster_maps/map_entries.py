@@ -1,0 +1,282 @@
+"""``rolecall add user|role`` with the original's flags, and the ``remove`` that it has not."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rolecall.cli.go_flags import GoFlags, listed
+from rolecall.errors import RolecallError
+
+add = typer.Typer(name="add", help="Map an IAM user or role in a cluster.", no_args_is_help=True)
+remove = typer.Typer(name="remove", help="Take the mapping of an IAM user or role away.", no_args_is_help=True)
+
+
+class Where(StrEnum):
+    """Where a mapping is kept."""
+
+    config_map = "EKSConfigMap"
+    crd = "CRD"
+
+
+Prompt = Annotated[bool, typer.Option("--prompt/--no-prompt", help="Ask before anything is changed (--prompt=false).")]
+MasterUrl = Annotated[str, typer.Option("--master-url", help="URL of the API server, in place of the kubeconfig's.")]
+Kubeconfig = Annotated[str, typer.Option("--kubeconfig", help="Kubeconfig file; else KUBECONFIG, else ~/.kube/config.")]
+Context = Annotated[str, typer.Option("--kubeconfig-context", help="Context in it; else the current one.")]
+Backend = Annotated[Where, typer.Option("--backend", help="The ConfigMap aws-auth, or IAMIdentityMapping objects.")]
+Username = Annotated[
+    str, typer.Option("--username", help="Kubernetes username; {{SessionName}} and so on are filled in.")
+]
+Groups = Annotated[list[str], typer.Option("--groups", help="Kubernetes groups, with commas or given again.")]
+UserArn = Annotated[str, typer.Option("--userarn", help="ARN of the IAM user.")]
+RoleArn = Annotated[str, typer.Option("--rolearn", help="ARN of the IAM role, without its path.")]
+Sso = Annotated[
+    list[str] | None,
+    typer.Option("--sso", help="permissionSetName=NAME,accountID=ID[,partition=aws]: a permission set, not an ARN."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """Which cluster is meant, and whether to ask before it is changed."""
+
+    prompt: bool
+    master_url: str
+    kubeconfig: str
+    context: str
+
+    def connect(self) -> Any:
+        from rolecall.clusters.connect import connect
+        from rolecall.clusters.kubeconfig import read_context
+
+        found = read_context(self.context, (Path(self.kubeconfig),) if self.kubeconfig else ())
+        endpoint = replace(found.endpoint, server=self.master_url) if self.master_url else found.endpoint
+        return connect(found.name, endpoint, found.tokens)
+
+    def confirm(self, what: str) -> None:
+        if not self.prompt:
+            return
+        if not sys.stdin.isatty():
+            raise RolecallError(
+                "there is nobody to ask", advice="--prompt=false changes the cluster without a question"
+            )
+        if not typer.confirm(f"{what}?"):
+            sys.stdout.write("cancelled\n")
+            raise typer.Exit(0)
+
+
+@add.command("user", cls=GoFlags)
+def add_user(
+    userarn: UserArn,
+    username: Username,
+    groups: Groups,
+    prompt: Prompt = True,
+    master_url: MasterUrl = "",
+    kubeconfig: Kubeconfig = "",
+    kubeconfig_context: Context = "",
+    backend: Backend = Where.config_map,
+) -> None:
+    """Map an IAM user.
+
+    Example:
+
+        rolecall add user --userarn arn:aws:iam::111122223333:user/ann --username ann --groups developers --prompt=false
+    """
+    cluster = _Cluster(prompt, master_url, kubeconfig, kubeconfig_context)
+    _add(cluster, backend, "mapUsers", userarn, None, username, groups)
+
+
+@add.command("role", cls=GoFlags)
+def add_role(
+    username: Username,
+    groups: Groups,
+    rolearn: RoleArn = "",
+    sso: Sso = None,
+    prompt: Prompt = True,
+    master_url: MasterUrl = "",
+    kubeconfig: Kubeconfig = "",
+    kubeconfig_context: Context = "",
+    backend: Backend = Where.config_map,
+) -> None:
+    """Map an IAM role, or a permission set of IAM Identity Center.
+
+    Examples:
+
+        rolecall add role --rolearn arn:aws:iam::111122223333:role/Dev --username 'dev:{{SessionName}}' --groups dev
+
+        rolecall add role --sso permissionSetName=Admin,accountID=111122223333 --username admin --groups admins
+    """
+    cluster = _Cluster(prompt, master_url, kubeconfig, kubeconfig_context)
+    _add(cluster, backend, "mapRoles", rolearn, _permission_set(rolearn, sso), username, groups)
+
+
+@remove.command("user", cls=GoFlags)
+def remove_user(
+    userarn: UserArn,
+    prompt: Prompt = True,
+    master_url: MasterUrl = "",
+    kubeconfig: Kubeconfig = "",
+    kubeconfig_context: Context = "",
+    backend: Backend = Where.config_map,
+) -> None:
+    """Take an IAM user's mapping away.
+
+    Example:
+
+        rolecall remove user --userarn arn:aws:iam::111122223333:user/ann --prompt=false
+    """
+    _remove(_Cluster(prompt, master_url, kubeconfig, kubeconfig_context), backend, "mapUsers", userarn, None)
+
+
+@remove.command("role", cls=GoFlags)
+def remove_role(
+    rolearn: RoleArn = "",
+    sso: Sso = None,
+    prompt: Prompt = True,
+    master_url: MasterUrl = "",
+    kubeconfig: Kubeconfig = "",
+    kubeconfig_context: Context = "",
+    backend: Backend = Where.config_map,
+) -> None:
+    """Take an IAM role's or a permission set's mapping away.
+
+    Example:
+
+        rolecall remove role --rolearn arn:aws:iam::111122223333:role/Dev --prompt=false
+    """
+    cluster = _Cluster(prompt, master_url, kubeconfig, kubeconfig_context)
+    _remove(cluster, backend, "mapRoles", rolearn, _permission_set(rolearn, sso))
+
+
+def _permission_set(arn: str, given: list[str] | None) -> Any:
+    from rolecall.mapping.reading.sso import parse_sso
+
+    items = listed(given)
+    if bool(arn) == bool(items):
+        raise RolecallError("exactly one of --rolearn and --sso is needed")
+    return parse_sso(dict(item.partition("=")[::2] for item in items)) if items else None
+
+
+def _add(cluster: _Cluster, backend: Where, section: str, arn: str, sso: Any, username: str, given: list[str]) -> None:
+    groups = listed(given) or ()
+    if not username or not groups or not (arn or sso):
+        raise RolecallError("an ARN, a username and at least one group are needed")
+    if arn:
+        _check_arn(arn, section)
+    cluster.confirm(f"map {arn or sso} to {username}, groups {', '.join(groups)}")
+    if backend is Where.crd:
+        _create_object(cluster, arn, username, groups)
+        return
+
+    def edit(data: Mapping[str, str]) -> Mapping[str, str]:
+        from rolecall.mapping.editing.aws_auth_text import set_entry
+        from rolecall.mapping.editing.sso_text import add_sso_entry
+        from rolecall.mapping.reading.aws_auth import parse_aws_auth
+
+        if sso is not None:
+            return add_sso_entry(data, sso, username, groups)
+        found = parse_aws_auth(data)
+        known = found.roles if section == "mapRoles" else found.users
+        if arn.lower() in known:
+            raise RolecallError(f"{arn} is mapped already", where=str(known[arn.lower()]), advice="remove it first")
+        return set_entry(data, section, arn, username, groups)
+
+    _edit(cluster, edit, "added")
+
+
+def _remove(cluster: _Cluster, backend: Where, section: str, arn: str, sso: Any) -> None:
+    cluster.confirm(f"take the mapping of {arn or sso} away")
+    if backend is Where.crd:
+        _delete_objects(cluster, arn)
+        return
+
+    def edit(data: Mapping[str, str]) -> Mapping[str, str]:
+        from rolecall.mapping.editing.aws_auth_text import remove_entry
+        from rolecall.mapping.editing.sso_text import remove_sso_entry
+
+        changed = remove_sso_entry(data, sso) if sso is not None else remove_entry(data, section, arn)[0]
+        if dict(changed) == dict(data):
+            raise RolecallError(f"{arn or sso} is not mapped", where=f"aws-auth {section}")
+        return changed
+
+    _edit(cluster, edit, "removed")
+
+
+def _check_arn(arn: str, section: str) -> None:
+    from rolecall.arn import PrincipalArn, PrincipalKind
+
+    found = PrincipalArn.parse(arn)
+    wanted = PrincipalKind.ROLE if section == "mapRoles" else PrincipalKind.USER
+    if found.kind is not wanted:
+        raise RolecallError(f"{arn} is the ARN of a {found.kind.value}", advice=f"give the ARN of a {wanted.value}")
+    if wanted is PrincipalKind.ROLE and found.path != "/":
+        raise RolecallError(
+            f"{arn} has a path, which never matches",
+            advice=f"leave it out: arn:{found.partition}:iam::{found.account}:role/{found.name}",
+        )
+
+
+def _edit(cluster: _Cluster, edit: Callable[[Mapping[str, str]], Mapping[str, str]], done: str) -> None:
+    from rolecall.clusters.config_maps import edit_config_map
+
+    connection = cluster.connect()
+    edited = edit_config_map(connection, edit)
+    sys.stdout.write(f"{done} in cluster {connection.name}; aws-auth is now:\n\n")
+    for section, text in edited.after.data.items():
+        sys.stdout.write(f"{section}: |\n" + "".join(f"  {line}\n" for line in text.splitlines()))
+
+
+def _create_object(cluster: _Cluster, arn: str, username: str, groups: tuple[str, ...]) -> None:
+    from lightkube.models.meta_v1 import ObjectMeta
+
+    from rolecall.clusters.errors import explained
+    from rolecall.clusters.read_cluster import IdentityMappingObject
+
+    if not arn:
+        raise RolecallError("IAMIdentityMapping objects cannot name a permission set", advice="use EKSConfigMap")
+    name = f"{arn.rpartition('/')[2].lower()[:40].strip('-._')}-{hashlib.sha256(arn.lower().encode()).hexdigest()[:8]}"
+    name = "".join(character if character.isascii() and character.isalnum() else "-" for character in name)
+    connection = cluster.connect()
+    body = IdentityMappingObject(
+        metadata=ObjectMeta(name=name), spec={"arn": arn, "username": username, "groups": list(groups)}
+    )
+    with explained(f"cluster {connection.name}"):
+        if known := _objects_of(connection, arn):
+            # Of two objects for one ARN one would count and the other would only look as if it did.
+            raise RolecallError(
+                f"{arn} is mapped already", where=f"IAMIdentityMapping {known[0]}", advice="remove it first"
+            )
+        connection.client.create(body)
+    sys.stdout.write(f"iamidentitymapping.iamauthenticator.k8s.aws/{name} created in cluster {connection.name}\n")
+
+
+def _objects_of(connection: Any, arn: str) -> list[str]:
+    """The names of the IAMIdentityMapping objects for an ARN, in any case."""
+    from rolecall.clusters.read_cluster import IdentityMappingObject
+
+    return [
+        one.metadata.name
+        for one in connection.client.list(IdentityMappingObject)
+        if str((one.get("spec") or {}).get("arn", "")).lower() == arn.lower()
+    ]
+
+
+def _delete_objects(cluster: _Cluster, arn: str) -> None:
+    from rolecall.clusters.errors import explained
+    from rolecall.clusters.read_cluster import IdentityMappingObject
+
+    connection = cluster.connect()
+    with explained(f"cluster {connection.name}"):
+        found = _objects_of(connection, arn)
+        if not arn or not found:
+            raise RolecallError(f"no IAMIdentityMapping is for {arn or 'nobody'}", where=f"cluster {connection.name}")
+        for name in found:
+            connection.client.delete(IdentityMappingObject, name)
+            sys.stdout.write(f"iamidentitymapping.iamauthenticator.k8s.aws/{name} deleted\n")

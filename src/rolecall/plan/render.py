@@ -1,0 +1,222 @@
+"""A plan in words: what changes in each account and cluster, what that does to access, what speaks against it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rolecall.arn import Arn
+from rolecall.iam.trust_policy import statements
+from rolecall.manifest.yaml_data import shown as _shown
+from rolecall.plan.findings import Finding
+from rolecall.plan.order import merged
+from rolecall.plan.plan import Plan
+from rolecall.plan.render_effects import effect_lines
+from rolecall.plan.resources import IAM_KINDS, Change, Kind, Value
+
+_NOUNS = {
+    Kind.IAM_USER: "user",
+    Kind.IAM_ROLE: "role",
+    Kind.IAM_ROLE_POLICY: "inline policy",
+    Kind.AWS_AUTH_ROLE: "aws-auth",
+    Kind.AWS_AUTH_USER: "aws-auth",
+    Kind.ACCESS_ENTRY: "access entry",
+    Kind.IDENTITY_MAPPING: "IAMIdentityMapping",
+    Kind.CLUSTER_ROLE_BINDING: "ClusterRoleBinding",
+    Kind.ROLE_BINDING: "RoleBinding",
+}
+
+
+def shown(text: str) -> str:
+    """A text without what a terminal would obey or hide, in one line."""
+    return _shown(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """The plan for people, line by line. Lines of changes begin with ``+``, ``-`` or ``~`` behind their indent."""
+    changes = merged(plan.changes)
+    for place in sorted({change.resource.place for change in changes}, key=lambda one: (one.startswith("arn:"), one)):
+        yield place_label(place)
+        for change in sorted((c for c in changes if c.resource.place == place), key=lambda one: one.resource):
+            yield from change_lines(change)
+        yield ""
+    told = [*effect_lines(plan.effects)]
+    yield from [*told, ""] if told else []
+    yield from _finding_lines(plan.findings)
+    yield summary(plan)
+
+
+def place_label(place: str) -> str:
+    """An account or a cluster in words."""
+    if not place.startswith("arn:"):
+        return f"account {place}"
+    arn = Arn.parse(place)
+    return f"cluster {shown(arn.resource.partition('/')[2])} ({arn.region}, account {arn.account})"
+
+
+def summary(plan: Plan) -> str:
+    """The plan in one sentence."""
+    changes = merged(plan.changes)
+    if not changes:
+        return "Nothing to change." if not plan.refusals else f"Nothing to change; {len(plan.refusals)} refused."
+    accounts = len({c.resource.place for c in changes if c.resource.kind in IAM_KINDS})
+    clusters = len({c.resource.place for c in changes if c.resource.kind not in IAM_KINDS})
+    counts = {
+        "to add": sum(c.before is None for c in changes),
+        "to change": sum(c.before is not None and c.after is not None for c in changes),
+        "to remove": sum(c.after is None for c in changes),
+    }
+    words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    where = " and ".join(counted(n, noun) for n, noun in ((accounts, "account"), (clusters, "cluster")) if n)
+    refused = f" {counted(len(plan.refusals), 'refusal')}: it is not applied." if plan.refusals else ""
+    return f"Plan: {words}, in {where}.{refused}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 account``, ``2 accounts``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def change_lines(change: Change) -> Iterator[str]:
+    """One change, line by line: what it is of, then what is inside or how it differs."""
+    before, after = change.before, change.after
+    sign = "+" if before is None else "-" if after is None else "~"
+    yield f"  {sign} {_NOUNS[change.resource.kind]} {shown(_title(change))}"
+    for mark, text in _details(change.resource.kind, before, after):
+        yield f"      {mark} {shown(text)}"
+
+
+def _title(change: Change) -> str:
+    name = change.resource.name
+    if change.resource.kind is Kind.IAM_ROLE_POLICY:
+        role, _, policy = name.partition("/")
+        return f"{policy} of role {role}"
+    value = change.after or change.before or {}
+    return str(value["arn"]) if "arn" in value else name
+
+
+def _details(kind: Kind, before: Value | None, after: Value | None) -> Iterator[tuple[str, str]]:
+    """What is inside, or how it differs: a mark and a text."""
+    old, new = _facts(kind, before), _facts(kind, after)
+    for fact in old:
+        if fact not in new:
+            yield "-" if after is not None else " ", fact
+    for fact in new:
+        if fact not in old:
+            yield "+" if before is not None else " ", fact
+
+
+def _facts(kind: Kind, value: Value | None) -> list[str]:
+    """A value as short sentences, equal where nothing differs."""
+    if value is None:
+        return []
+    return list(_FACTS[kind](value))
+
+
+def _user_facts(value: Value) -> Iterator[str]:
+    yield from _path_and_tags(value)
+
+
+def _path_and_tags(value: Value) -> Iterator[str]:
+    if value["path"] != "/":
+        yield f"path {value['path']}"
+    for key, tag in value["tags"].items():
+        yield f"tag {key}={tag}"
+
+
+def _role_facts(value: Value) -> Iterator[str]:
+    yield from trust_facts(value["trust"])
+    yield from _path_and_tags(value)
+    if value["description"]:
+        yield f"description {value['description']!r}"
+    if value["maxSessionDuration"] != 3_600:
+        yield f"sessions of {value['maxSessionDuration']} seconds"
+
+
+def trust_facts(document: Mapping[str, Any]) -> Iterator[str]:
+    """Who may assume a role and on which conditions, one sentence for each."""
+    for statement in statements(document):
+        principals = statement.get("Principal")
+        named = principals if isinstance(principals, Mapping) else {"AWS": principals or "everybody"}
+        word = "may be assumed by" if statement.get("Effect") == "Allow" else "may not be assumed by"
+        for kind, names in named.items():
+            for name in [names] if isinstance(names, str) else names:
+                who = "anybody" if name == "*" else name if kind == "AWS" else f"{kind.lower()} {name}"
+                yield f"{word} {who}{_conditions(statement.get('Condition') or {})}"
+
+
+def _conditions(condition: Mapping[str, Mapping[str, Any]]) -> str:
+    words = []
+    for operator, keys in condition.items():
+        for key, value in keys.items():
+            if (operator, key, value) == ("Bool", "aws:MultiFactorAuthPresent", "true"):
+                words.append("with MFA")
+            elif (operator, key) == ("DateLessThan", "aws:CurrentTime"):
+                words.append(f"until {value}")
+            else:
+                words.append(f"where {key} {operator} {value if isinstance(value, str) else json.dumps(value)}")
+    return f" {', '.join(words)}" if words else ""
+
+
+def _document_facts(value: Value) -> Iterator[str]:
+    for statement in statements(value["document"]):
+        word = "allows" if statement.get("Effect") == "Allow" else "denies"
+        actions = _some(statement.get("Action") or [f"all but {_some(statement.get('NotAction') or [])}"])
+        condition = _conditions(statement.get("Condition") or {})
+        yield f"{word} {actions} on {_some(statement.get('Resource') or statement.get('NotResource') or [])}{condition}"
+
+
+def _some(found: Any) -> str:
+    names = [found] if isinstance(found, str) else [str(one) for one in found]
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _mapping_facts(value: Value) -> Iterator[str]:
+    if value.get("type", "STANDARD") != "STANDARD":
+        yield f"of type {value['type']}"
+    yield f"is {value['username']}"
+    for group in value["groups"]:
+        yield f"in group {group}"
+    for policy in value.get("policies", ()):
+        where = f" in namespaces {', '.join(policy['namespaces'])}" if policy["namespaces"] else ""
+        yield f"has {policy['policyArn'].rpartition('/')[2]}{where}"
+
+
+def _binding_facts(value: Value) -> Iterator[str]:
+    for subject in value["subjects"]:
+        yield f"gives {value['roleRef']['kind']} {value['roleRef']['name']} to {subject['kind']} {subject['name']}"
+
+
+_FACTS = {
+    Kind.IAM_USER: _user_facts,
+    Kind.IAM_ROLE: _role_facts,
+    Kind.IAM_ROLE_POLICY: _document_facts,
+    Kind.AWS_AUTH_ROLE: _mapping_facts,
+    Kind.AWS_AUTH_USER: _mapping_facts,
+    Kind.ACCESS_ENTRY: _mapping_facts,
+    Kind.IDENTITY_MAPPING: _mapping_facts,
+    Kind.CLUSTER_ROLE_BINDING: _binding_facts,
+    Kind.ROLE_BINDING: _binding_facts,
+}
+
+
+def _finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    refused = [found for found in findings if found.refuses]
+    others = [found for found in findings if not found.refuses]
+    for title, group in (("Refused", refused), ("Warnings", others)):
+        if group:
+            yield title
+            for found in group:
+                yield from _finding(found)
+            yield ""
+
+
+def _finding(found: Finding) -> Iterable[str]:
+    yield f"  ! {shown(str(found))}"
+    if found.advice:
+        yield f"      {shown(found.advice)}"
+    if found.refuses:
+        yield f"      or allow it: --allow {found.code}:{shown(found.about[0])}"
+    elif found.allowed:
+        yield f"      allowed by --allow {found.code}"
