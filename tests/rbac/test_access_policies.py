@@ -11,7 +11,7 @@ import pytest
 
 from rolecall.model import KubernetesUser
 from rolecall.rbac.access_policies import ACCESS_POLICIES, PolicyAssociation, authorize_access_policies
-from rolecall.rbac.roles import EDIT_RULES
+from rolecall.rbac.default_roles import CLUSTER_ROLES
 from rolecall.rbac.rules import Attributes
 
 Grants = set[tuple[str, str, str]]  # API group, resource, verb
@@ -133,7 +133,7 @@ def test_what_the_kubernetes_role_edit_has_and_the_policies_have_not(
 ) -> None:
     asked = Attributes(KubernetesUser("ann"), verb, group, "v1", resource, subresource, "dev", "x")
     association = PolicyAssociation("arn:aws:iam::1:role/r", f"arn:aws:eks::aws:cluster-access-policy/{policy}")
-    assert any(rule.allows(asked) for rule in EDIT_RULES)
+    assert any(rule.allows(asked) for rule in CLUSTER_ROLES["system:aggregate-to-edit"])
     assert not authorize_access_policies(asked, "AROA1", [association]).allowed
 
 

@@ -1,168 +1,32 @@
-"""The roles and bindings that every cluster begins with, and the aggregation of cluster roles.
+"""The roles and bindings that every cluster begins with, as objects, and the aggregation of cluster roles.
 
-Source: kubernetes ``plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`` and Kubernetes documentation, "Using
-RBAC Authorization", default roles. Roles of controllers are left out: an embedded cluster runs none.
+The rules themselves are in ``default_roles``. Source of the aggregation: Kubernetes documentation, "Using RBAC
+Authorization", aggregated ClusterRoles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rolecall.rbac.rules import EVERYTHING, PolicyRule
+from rolecall.rbac.default_roles import AGGREGATED, CLUSTER_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
+from rolecall.rbac.rules import PolicyRule
 
-READ = ("get", "list", "watch")
-WRITE = ("create", "delete", "deletecollection", "patch", "update")
 _BOOTSTRAP = {"kubernetes.io/bootstrapping": "rbac-defaults"}
-_AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
+_GROUP = "rbac.authorization.k8s.io"
+_AGGREGATE = f"{_GROUP}/aggregate-to-"
 MAX_ROUNDS = 64
-
-
-def rule(
-    verbs: Sequence[str], groups: Sequence[str], resources: Sequence[str], names: Sequence[str] = ()
-) -> PolicyRule:
-    """A rule about resources."""
-    return PolicyRule(tuple(verbs), tuple(groups), tuple(resources), tuple(names))
-
-
-VIEW_RULES = (
-    rule(
-        READ,
-        [""],
-        [
-            "configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods",
-            "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services", "services/status",
-        ],
-    ),
-    rule(
-        READ,
-        [""],
-        [
-            "bindings", "events", "limitranges", "namespaces/status", "pods/log", "pods/status",
-            "replicationcontrollers/status", "resourcequotas", "resourcequotas/status",
-        ],
-    ),
-    rule(READ, [""], ["namespaces"]),
-    rule(READ, ["discovery.k8s.io"], ["endpointslices"]),
-    rule(
-        READ,
-        ["apps"],
-        [
-            "controllerrevisions", "daemonsets", "daemonsets/status", "deployments", "deployments/scale",
-            "deployments/status", "replicasets", "replicasets/scale", "replicasets/status", "statefulsets",
-            "statefulsets/scale", "statefulsets/status",
-        ],
-    ),
-    rule(READ, ["autoscaling"], ["horizontalpodautoscalers", "horizontalpodautoscalers/status"]),
-    rule(READ, ["batch"], ["cronjobs", "cronjobs/status", "jobs", "jobs/status"]),
-    rule(
-        READ,
-        ["extensions"],
-        [
-            "daemonsets", "daemonsets/status", "deployments", "deployments/scale", "deployments/status", "ingresses",
-            "ingresses/status", "networkpolicies", "replicasets", "replicasets/scale", "replicasets/status",
-            "replicationcontrollers/scale",
-        ],
-    ),
-    rule(READ, ["policy"], ["poddisruptionbudgets", "poddisruptionbudgets/status"]),
-    rule(READ, ["networking.k8s.io"], ["ingresses", "ingresses/status", "networkpolicies"]),
-)  # fmt: skip
-
-EDIT_RULES = (
-    rule(
-        READ,
-        [""],
-        ["pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"],
-    ),
-    rule(["impersonate"], [""], ["serviceaccounts"]),
-    rule(WRITE, [""], ["pods", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy"]),
-    rule(["create"], [""], ["pods/eviction"]),
-    rule(
-        WRITE,
-        [""],
-        [
-            "configmaps", "events", "persistentvolumeclaims", "replicationcontrollers", "replicationcontrollers/scale",
-            "secrets", "serviceaccounts", "services", "services/proxy",
-        ],
-    ),
-    rule(["create"], [""], ["serviceaccounts/token"]),
-    rule(
-        WRITE,
-        ["apps"],
-        [
-            "daemonsets", "deployments", "deployments/rollback", "deployments/scale", "replicasets",
-            "replicasets/scale", "statefulsets", "statefulsets/scale",
-        ],
-    ),
-    rule(WRITE, ["autoscaling"], ["horizontalpodautoscalers"]),
-    rule(WRITE, ["batch"], ["cronjobs", "jobs"]),
-    rule(
-        WRITE,
-        ["extensions"],
-        [
-            "daemonsets", "deployments", "deployments/rollback", "deployments/scale", "ingresses", "networkpolicies",
-            "replicasets", "replicasets/scale", "replicationcontrollers/scale",
-        ],
-    ),
-    rule(WRITE, ["policy"], ["poddisruptionbudgets"]),
-    rule(WRITE, ["networking.k8s.io"], ["ingresses", "networkpolicies"]),
-    rule((*READ, *WRITE), ["coordination.k8s.io"], ["leases"]),
-)  # fmt: skip
-
-ADMIN_RULES = (
-    rule(["create"], ["authorization.k8s.io"], ["localsubjectaccessreviews"]),
-    rule((*WRITE, *READ), ["rbac.authorization.k8s.io"], ["rolebindings", "roles"]),
-)
-
-_INFO = ("/healthz", "/livez", "/readyz", "/version", "/version/")
-_DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_INFO)
-_HEALTH = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*")
-_OPENID = "/.well-known/openid-configuration"
-_ISSUER = (_OPENID, f"{_OPENID}/", "/openid/v1/jwks", "/openid/v1/jwks/")
-
-_CLUSTER_ROLES: Mapping[str, tuple[PolicyRule, ...]] = {
-    "cluster-admin": EVERYTHING,
-    "system:discovery": (PolicyRule(("get",), non_resource_urls=_DISCOVERY),),
-    "system:basic-user": (
-        rule(["create"], ["authorization.k8s.io"], ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
-        rule(["create"], ["authentication.k8s.io"], ["selfsubjectreviews"]),
-    ),
-    "system:public-info-viewer": (PolicyRule(("get",), non_resource_urls=_INFO),),
-    "system:monitoring": (PolicyRule(("get",), non_resource_urls=_HEALTH),),
-    "system:auth-delegator": (
-        rule(["create"], ["authentication.k8s.io"], ["tokenreviews"]),
-        rule(["create"], ["authorization.k8s.io"], ["subjectaccessreviews"]),
-    ),
-    "system:service-account-issuer-discovery": (PolicyRule(("get",), non_resource_urls=_ISSUER),),
-    "system:kube-dns": (rule(["list", "watch"], [""], ["endpoints", "services"]),),
-    "system:node-proxier": (
-        rule(["list", "watch"], [""], ["endpoints", "services"]),
-        rule(READ, [""], ["nodes"]),
-        rule(["create", "patch", "update"], ["", "events.k8s.io"], ["events"]),
-        rule(["list", "watch"], ["discovery.k8s.io"], ["endpointslices"]),
-    ),
-}  # fmt: skip
-
-_CLUSTER_BINDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "cluster-admin": (("Group", "system:masters"),),
-    "system:basic-user": (("Group", "system:authenticated"),),
-    "system:discovery": (("Group", "system:authenticated"),),
-    "system:monitoring": (("Group", "system:monitoring"),),
-    "system:node-proxier": (("User", "system:kube-proxy"),),
-    "system:public-info-viewer": (("Group", "system:authenticated"), ("Group", "system:unauthenticated")),
-    "system:service-account-issuer-discovery": (("Group", "system:serviceaccounts"),),
-}
 
 
 def bootstrap_cluster_roles() -> list[dict[str, Any]]:
     """The default ClusterRoles as objects of the API, aggregated ones still empty."""
-    roles = [_cluster_role(name, rules) for name, rules in _CLUSTER_ROLES.items()]
-    for target, rules in (("view", VIEW_RULES), ("edit", EDIT_RULES), ("admin", ADMIN_RULES)):
-        labels = {f"{_AGGREGATE}{target}": "true"}
-        roles.append(_cluster_role(f"system:aggregate-to-{target}", rules, labels))
+    roles = []
+    for name, rules in CLUSTER_ROLES.items():
+        target = name.removeprefix("system:aggregate-to-")
+        roles.append(_role(name, rules, {f"{_AGGREGATE}{target}": "true"} if target in AGGREGATED else {}))
     # view is part of edit, and edit of admin, by the labels of the aggregated roles themselves.
-    for name, into in (("view", "edit"), ("edit", "admin"), ("admin", "")):
-        aggregated = _cluster_role(name, (), {f"{_AGGREGATE}{into}": "true"} if into else {})
+    for name, into in AGGREGATED.items():
+        aggregated = _role(name, (), {f"{_AGGREGATE}{into}": "true"} if into else {})
         aggregated["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {f"{_AGGREGATE}{name}": "true"}}]}
         roles.append(aggregated)
     return roles
@@ -170,18 +34,17 @@ def bootstrap_cluster_roles() -> list[dict[str, Any]]:
 
 def bootstrap_cluster_role_bindings() -> list[dict[str, Any]]:
     """The default ClusterRoleBindings as objects of the API."""
-    return [
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": _metadata(name, {}),
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [
-                {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject} for kind, subject in subjects
-            ],
-        }
-        for name, subjects in _CLUSTER_BINDINGS.items()
-    ]
+    return [_binding(name, name, subjects) for name, subjects in CLUSTER_BINDINGS.items()]
+
+
+def bootstrap_roles() -> list[dict[str, Any]]:
+    """The default Roles of the namespaces kube-system and kube-public, as objects of the API."""
+    return [_role(name, rules, {}, namespace) for (namespace, name), rules in ROLES.items()]
+
+
+def bootstrap_role_bindings() -> list[dict[str, Any]]:
+    """The default RoleBindings of the namespaces kube-system and kube-public, as objects of the API."""
+    return [_binding(name, role, subjects, space) for (space, name), (role, subjects) in ROLE_BINDINGS.items()]
 
 
 def aggregate(roles: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -229,18 +92,38 @@ def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return True
 
 
-def _cluster_role(name: str, rules: Iterable[PolicyRule], labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _role(name: str, rules: Iterable[PolicyRule], labels: Mapping[str, str], namespace: str = "") -> dict[str, Any]:
     return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": _metadata(name, labels or {}),
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "Role" if namespace else "ClusterRole",
+        "metadata": _metadata(name, labels, namespace),
         "rules": [one.to_json() for one in rules],
     }
 
 
-def _metadata(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+def _binding(name: str, role: str, subjects: Iterable[str], namespace: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+        "metadata": _metadata(name, {}, namespace),
+        "roleRef": {"apiGroup": _GROUP, "kind": "Role" if namespace else "ClusterRole", "name": role},
+    }
+    if named := [_subject(*subject.split(" ")) for subject in subjects]:
+        found["subjects"] = named
+    return found
+
+
+def _subject(kind: str, name: str) -> dict[str, str]:
+    if kind == "ServiceAccount":
+        namespace, _, own = name.partition("/")
+        return {"kind": kind, "name": own, "namespace": namespace}
+    return {"apiGroup": _GROUP, "kind": kind, "name": name}
+
+
+def _metadata(name: str, labels: Mapping[str, str], namespace: str) -> dict[str, Any]:
     return {
         "name": name,
+        **({"namespace": namespace} if namespace else {}),
         "labels": {**_BOOTSTRAP, **labels},
         "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
     }

@@ -10,7 +10,12 @@ from rolecall.lab.kubernetes import crds
 from rolecall.lab.kubernetes.effects import CLUSTER_ROLES, DEFINITIONS, NAMESPACES, Effects
 from rolecall.lab.kubernetes.kinds import RBAC
 from rolecall.lab.kubernetes.store import ObjectStore
-from rolecall.rbac.roles import bootstrap_cluster_role_bindings, bootstrap_cluster_roles
+from rolecall.rbac.roles import (
+    bootstrap_cluster_role_bindings,
+    bootstrap_cluster_roles,
+    bootstrap_role_bindings,
+    bootstrap_roles,
+)
 
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
@@ -40,6 +45,10 @@ def bootstrap(store: ObjectStore, effects: Effects, make: Callable[[Mapping[str,
         effects.aggregate_roles()
         for binding in bootstrap_cluster_role_bindings():
             store.put((RBAC, "clusterrolebindings"), make(binding))
+        for role in bootstrap_roles():
+            store.put((RBAC, "roles"), make(role))
+        for binding in bootstrap_role_bindings():
+            store.put((RBAC, "rolebindings"), make(binding))
         definition = make(crds.IDENTITY_MAPPING_CRD)
         store.put(DEFINITIONS, crds.established(definition, definition["metadata"]["creationTimestamp"]))
 
