@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall.authenticator.review import Review, StsRefusedError, StsThrottledError
+from rolecall.authenticator.review import MalformedReviewError, Review, StsRefusedError, StsThrottledError
 from rolecall.mapping.resolve import MappingDecision, kubernetes_user
 from rolecall.model import CallerIdentity, Identity, Reason
 from rolecall.sigv4 import Credentials
@@ -81,20 +81,50 @@ async def test_the_call_to_sts_carries_the_verifiers_cluster() -> None:
     [
         review({"token": "nonsense"}),
         review({"token": TOKEN[:-2]}) if len(TOKEN) % 4 == 1 else review({"token": TOKEN + "="}),
-        review({"token": 1}),
+        review({"token": None}),
         review({}),
         review(None),
-        review({"token": TOKEN}, "v2"),
-        {"kind": "Pod"},
         {},
-        review({"token": TOKEN, "audiences": "x"}),
+        {"spec": {"token": "nonsense"}},
     ],
 )
 async def test_anything_else_is_not_authenticated_and_no_error(question: Any) -> None:
     sts = Sts(DEV)
     found = await answer(question, sts)
     assert found["status"]["authenticated"] is False
+    # kube-apiserver takes a refusal with a reason for an error, which it does not remember.
+    assert found["status"]["error"]
     assert "user" not in found["status"]
+    assert sts.calls == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        [1],
+        "x",
+        7,
+        None,
+        review({"token": 1}),
+        review({"token": [TOKEN]}),
+        review([TOKEN]),
+        review("x"),
+        review({"token": TOKEN}, "v2"),
+        review({"token": TOKEN}, 1),  # type: ignore[arg-type]
+        review({"token": TOKEN, "audiences": "x"}),
+        review({"token": TOKEN, "audiences": [1]}),
+        review({"token": TOKEN, "audiences": ["x"] * 101}),
+        review({"token": TOKEN}, metadata=[]),
+        review({"token": TOKEN}, status="x"),
+        {"kind": "Pod", "spec": {"token": TOKEN}},
+        {"kind": 1},
+    ],
+)
+async def test_what_is_not_a_review_is_an_error(question: Any) -> None:
+    """aws-iam-authenticator ``pkg/server/server.go``: what does not decode into a TokenReview is 400."""
+    sts = Sts(DEV)
+    with pytest.raises(MalformedReviewError):
+        await answer(question, sts)
     assert sts.calls == []
 
 
@@ -119,7 +149,11 @@ async def test_what_another_attempt_may_cure_is_passed_on() -> None:
     )
 )
 async def test_any_question_gets_an_answer(question: Any) -> None:
-    assert (await answer(question))["status"]["authenticated"] is False
+    try:
+        found = await answer(question)
+    except MalformedReviewError:
+        return
+    assert found["status"]["authenticated"] is False
 
 
 @pytest.mark.parametrize("user_id", ["", ":ann", "AROADEV:ann:again"])

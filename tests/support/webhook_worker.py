@@ -9,7 +9,7 @@ import json
 import logging
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,9 +43,13 @@ class Worker:
         return mint(credentials, CLUSTER, region="eu-west-2", now=datetime.now(UTC), endpoint=self.sts).value
 
     async def post(self, path: str, body: Any) -> tuple[int, str]:
+        return (await self.exchange(path, body))[:2]
+
+    async def exchange(self, path: str, body: Any) -> tuple[int, str, Mapping[str, str]]:
+        """Status, text and headers of an answer."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         async with self.session.post(f"{self.url}{path}", data=data, ssl=self.tls) as response:
-            return response.status, await response.text()
+            return response.status, await response.text(), response.headers
 
     async def get(self, path: str) -> tuple[int, str]:
         async with self.session.get(f"{self.url}{path}", ssl=self.tls) as response:

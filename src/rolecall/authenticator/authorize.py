@@ -1,14 +1,15 @@
 """SubjectAccessReview in, SubjectAccessReview out: the EKS access policies as an authorisation webhook.
 
-EKS grants them by the principal's id, to whoever came with a token of their own. The webhook sees only what the API
-server took over from the TokenReview: the id has to be in the uid as well as in an extra that no impersonator can set.
-Whatever is not allowed is no opinion, never a denial: RBAC decides. Sources: Kubernetes documentation, "Webhook Mode"
-(authorization); EKS user guide, "Associate access policies with access entries".
+EKS grants them by the principal's id, to a caller who shows a token of their own. The webhook sees only what the API
+server took over from the TokenReview, and an impersonator can set all of that: the id counts if a proof that only the
+authenticator can make is with it (:mod:`rolecall.authenticator.principal_proof`). Whatever is not allowed is no
+opinion, never a denial: RBAC decides. Sources: Kubernetes documentation, "Webhook Mode" (authorization); EKS user
+guide, "Associate access policies with access entries".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ _UID_PREFIX = "aws-iam-authenticator:"
 class AccessOutcome:
     """An answered SubjectAccessReview.
 
-    :param request: what was asked; ``None`` where the review cannot be read.
+    :param request: what was asked; ``None`` if the body is not a SubjectAccessReview that can be answered.
     """
 
     answer: Mapping[str, Any]
@@ -38,8 +39,13 @@ class AccessOutcome:
     request: Attributes | None = None
 
 
-def authorize(review: Any, entries: AccessEntryBackend | None) -> AccessOutcome:
-    """Allow what an access policy of the caller's entry allows; no opinion about everything else."""
+def authorize(
+    review: Any, entries: AccessEntryBackend | None, is_proven: Callable[[Mapping[str, Any]], bool]
+) -> AccessOutcome:
+    """Allow what an access policy of the caller's entry allows; no opinion about everything else.
+
+    :param is_proven: whether the extras of a review's spec come from the authenticator.
+    """
     version = review.get("apiVersion") if isinstance(review, Mapping) else None
     spec = review.get("spec") if isinstance(review, Mapping) else None
     if version not in VERSIONS or review.get("kind") != "SubjectAccessReview" or not isinstance(spec, Mapping):
@@ -47,7 +53,7 @@ def authorize(review: Any, entries: AccessEntryBackend | None) -> AccessOutcome:
     request = _attributes(spec)
     if request is None:
         return _outcome(version, "the SubjectAccessReview cannot be read")
-    principal_id, arn = _principal(spec)
+    principal_id, arn = _principal(spec) if is_proven(spec) else ("", "")
     entry = None
     if principal_id and entries is not None:
         entry = entries.by_id.get(principal_id) or entries.by_arn.get(arn)
@@ -67,21 +73,20 @@ def entry_allows(entry: AccessEntry, request: Attributes, principal_id: str) -> 
 
 
 def _principal(spec: Mapping[str, Any]) -> tuple[str, str]:
-    """The AWS principal's id and canonical ARN, where uid and extras agree about it."""
+    """The AWS principal's id and canonical ARN, if uid and extras agree about it."""
     extra = spec.get("extra")
     if not isinstance(extra, Mapping):
         return "", ""
 
     def only(key: str) -> str:
-        # By its exact case: the extras of an impersonator come in headers and so in lower case (kube-apiserver,
-        # ``filters/impersonation.go``), which keeps access policies out of anybody's reach but the principal's own.
         values = extra.get(key)
         return values[0] if isinstance(values, list) and len(values) == 1 and isinstance(values[0], str) else ""
 
     principal_id, uid = only(EXTRA_PRINCIPAL_ID), spec.get("uid")
     if not principal_id or not isinstance(uid, str) or not uid.startswith(_UID_PREFIX):
         return "", ""
-    if uid.rpartition(":")[2] != principal_id:
+    # Behind the prefix comes the account; a federated user's id has a colon of its own.
+    if uid.removeprefix(_UID_PREFIX).partition(":")[2] != principal_id:
         return "", ""
     return principal_id, path_free(only("canonicalArn"))
 

@@ -41,6 +41,7 @@ class Request:
 
     :param path: without the query.
     :param client: the peer's address.
+    :param port: the peer's port.
     """
 
     method: str
@@ -48,6 +49,12 @@ class Request:
     body: bytes
     client: str
     user_agent: str = ""
+    port: int = 0
+
+    @property
+    def peer(self) -> str:
+        """Address and port of the client, as Go writes them."""
+        return f"[{self.client}]:{self.port}" if ":" in self.client else f"{self.client}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._flow = FlowControl()
         self._parser = request_parser(loop, self._flow, MAX_BODY)
         self._transport: Any = None
-        self._client = ""
+        self._client, self._port = "", 0
         self._waiting: deque[tuple[Any, StreamReader]] = deque()
         self._task: asyncio.Task[None] | None = None
         # When the connection has to have got on: in the middle of a request sooner than between two. It is set by the
@@ -96,7 +103,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         peer = transport.get_extra_info("peername")
-        self._client = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._client, self._port = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else ("", 0)
         if not self._server.admit(self):
             self._transport.abort()
 
@@ -149,6 +156,7 @@ class Connection(asyncio.Protocol):
                 body_of(payload),
                 self._client,
                 message.headers.get("User-Agent", ""),
+                self._port,
             )
             keep_alive = not message.should_close and not self._server.draining
             answer = self._server.handle(request)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rolecall.authenticator.decision_log import AuditLog, Log
+from rolecall.authenticator.http_server import Request
 from rolecall.authenticator.metrics import SUCCESS, Metrics
 from rolecall.authenticator.review import Outcome
 from rolecall.model import Identity, KubernetesUser
@@ -22,14 +23,19 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 _SCRUBBED = "(scrubbed)"
+# Every decision is about such a request.
+REQUEST = {"method": "POST", "path": "/authenticate"}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The texts about one decision, without what differs from one request to the next."""
+    """The texts about one decision, without what differs from one request to the next.
 
-    level: int
+    :param line: of the log up to the client's address; ``rest`` comes after it.
+    """
+
     line: str
+    rest: str
     audit: str
 
 
@@ -59,6 +65,7 @@ class Recorder:
                 "accountid": identity.account,
                 "userid": identity.user_id,
                 "session": identity.session_name,
+                "stsendpoint": identity.sts_endpoint,
             }
         if user is not None:
             hidden = is_scrubbed and identity is not None and _tells(user, identity)
@@ -77,7 +84,9 @@ class Recorder:
 
     def _record(self, result: str, code: str, shown: Mapping[str, Any]) -> Record:
         level, message = (20, "access granted") if result == SUCCESS else (30, "access denied")
-        line = self._log.render(level, message, shown) if level >= self._log.level else ""
+        line, rest = "", ""
+        if level >= self._log.level:
+            line, rest = self._log.around(level, message, {**shown, **REQUEST}, "client")
         audit = ""
         if self._audit.wanted:
             audit = _encode(
@@ -99,19 +108,18 @@ class Recorder:
                     "error": shown.get("error", ""),
                 }
             )[1:]
-        return Record(level, line, audit)
+        return Record(line, rest, audit)
 
-    def write(self, record: Record, client: str, seconds: float) -> None:
+    def write(self, record: Record, request: Request, seconds: float) -> None:
         """Write a decision down, before its answer leaves.
 
-        :param client: the peer's address.
         :param seconds: how long it took.
         """
         if record.line:
-            self._log.emit(record.line, client)
+            self._log.emit(record.line, request.peer, record.rest)
         if record.audit:
             milliseconds = round(seconds * 1000, 3)
-            head = f'{{"time":"{self.now()}","client":"{client}","milliseconds":{milliseconds},'
+            head = f'{{"time":"{self.now()}","client":"{request.client}","milliseconds":{milliseconds},'
             self._append(head + record.audit)
 
     def grant(self, client: str, shown: Mapping[str, Any]) -> None:

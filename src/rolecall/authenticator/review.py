@@ -1,6 +1,8 @@
-"""TokenReview in, TokenReview out: the contract between an API server and whoever knows its users.
+"""TokenReview in, TokenReview out: the contract between an API server and the server that knows its users.
 
-A refusal is an answer, with ``authenticated: false``; only trouble that another attempt may cure is an exception.
+A refusal is an answer, with ``authenticated: false`` and its reason in ``error``: kube-apiserver remembers a refusal
+without a reason as long as an admission (docs/adr/0010). What is not a TokenReview, and trouble that another attempt
+may cure, are exceptions.
 Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authenticator v0.7 ``pkg/server/server.go``.
 """
 
@@ -10,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import NoneType
 from typing import Any, Protocol
 
 from rolecall.errors import InvalidArnError, RolecallError
@@ -25,6 +28,10 @@ VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
 MAX_AUDIENCES = 100
 # A refused token's parts may end up in the words about it: nothing that could be a signature leaves this place.
 _LONG_RUN = re.compile(r"[A-Za-z0-9%+/_=-]{24,}", re.ASCII)
+
+
+class MalformedReviewError(RolecallError):
+    """A request's body is not a TokenReview."""
 
 
 class StsRefusedError(RolecallError):
@@ -58,9 +65,9 @@ class Question:
 class Outcome:
     """An answered TokenReview and what led to it.
 
-    :param code: of the refusal: a :class:`TokenError`'s, a mapping reason's, ``sts-refused``, ``arn``, ``malformed``;
-        ``mapped`` where the answer is a user.
-    :param identity: whoever STS says it is; ``None`` where it came to no answer of STS.
+    :param code: of the refusal: a :class:`TokenError`'s, a mapping reason's, ``sts-refused``, ``arn``; ``mapped`` if
+        the answer is a user.
+    :param identity: who STS says it is; ``None`` if STS was not asked or did not answer.
     """
 
     answer: Mapping[str, Any]
@@ -83,10 +90,12 @@ class Review:
     map_identity: Callable[[Identity], MappingDecision | Awaitable[MappingDecision]]
 
     async def __call__(self, review: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-        """Answer a TokenReview in its own version; :class:`StsThrottledError` and :class:`StsUnavailableError` pass."""
+        """Answer a TokenReview in its own version.
+
+        :raises MalformedReviewError: if it is not a TokenReview.
+        :raises StsThrottledError, StsUnavailableError: if STS gives no answer.
+        """
         question = read_question(review)
-        if isinstance(question, Outcome):
-            return dict(question.answer)
         try:
             identity, _ = await self.identify(question.token, now=now)
         except (TokenError, StsRefusedError, InvalidArnError) as error:
@@ -112,21 +121,34 @@ class Review:
             raise StsRefusedError(error.what) from None
 
 
-def read_question(review: Any) -> Question | Outcome:
-    """The question in a TokenReview, or the refusal where there is none."""
-    version = review.get("apiVersion") if isinstance(review, Mapping) else None
-    if version not in VERSIONS or review.get("kind") != "TokenReview" or not isinstance(review.get("spec"), Mapping):
-        return _refusal(VERSIONS[0], "malformed", "this is not a TokenReview")
-    spec = review["spec"]
-    token, audiences = spec.get("token"), spec.get("audiences") or ()
-    if (
-        not isinstance(token, str)
-        or not isinstance(audiences, (list, tuple))
-        or len(audiences) > MAX_AUDIENCES
-        or not all(isinstance(audience, str) for audience in audiences)
+def read_question(review: Any) -> Question:
+    """The question in a body that was JSON; :class:`MalformedReviewError` if it is not a TokenReview.
+
+    As Go decodes it (``encoding/json``), a member that is missing or null is empty, and one of another kind is an
+    error. A body without ``apiVersion`` and ``kind`` is answered, as the original does.
+    """
+    if not isinstance(review, Mapping):
+        raise MalformedReviewError("this is not a TokenReview")
+    for name, kind in (
+        ("apiVersion", str),
+        ("kind", str),
+        ("metadata", Mapping),
+        ("spec", Mapping),
+        ("status", Mapping),
     ):
-        return _refusal(version, "malformed", "the TokenReview has no token")
-    return Question(version, token, tuple(audiences))
+        if not isinstance(review.get(name), (kind, NoneType)):
+            raise MalformedReviewError(f"this is not a TokenReview: {name} is of the wrong type")
+    version = review.get("apiVersion") or VERSIONS[0]
+    if version not in VERSIONS or review.get("kind") not in ("TokenReview", "", None):
+        raise MalformedReviewError("this is not a TokenReview of authentication.k8s.io/v1 or v1beta1")
+    spec = review.get("spec") or {}
+    token, audiences = spec.get("token"), spec.get("audiences")
+    if not isinstance(token, (str, NoneType)) or not isinstance(audiences, (list, tuple, NoneType)):
+        raise MalformedReviewError("this is not a TokenReview: spec.token or spec.audiences is of the wrong type")
+    audiences = tuple("" if audience is None else audience for audience in audiences or ())
+    if len(audiences) > MAX_AUDIENCES or not all(isinstance(audience, str) for audience in audiences):
+        raise MalformedReviewError(f"spec.audiences is not a list of at most {MAX_AUDIENCES} texts")
+    return Question(version, token or "", audiences)
 
 
 def refused(question: Question, error: TokenError | StsRefusedError | InvalidArnError) -> Outcome:
@@ -145,6 +167,7 @@ def decided(
     identity: Identity,
     decision: MappingDecision,
     api_audiences: Collection[str] = API_AUDIENCES,
+    completed: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> Outcome:
     """The answer for an identity that is mapped, or is not.
 
@@ -154,12 +177,13 @@ def decided(
     webhook``).
 
     :param api_audiences: what the API server calls itself.
+    :param completed: adds to the ``UserInfo`` of the answer what does not come from the mapping.
     """
     reason = decision.reasons[0] if decision.reasons else Reason("mapped", "")
     if decision.user is None:
         refusal = _refusal(question.version, reason.code, reason.text)
         return Outcome(refusal.answer, reason.code, identity, None, reason)
-    status: dict[str, Any] = {"authenticated": True, "user": user_info(decision.user)}
+    status: dict[str, Any] = {"authenticated": True, "user": completed(user_info(decision.user))}
     if audiences := [audience for audience in question.audiences if audience in api_audiences]:
         status["audiences"] = audiences
     return Outcome(_answer(question.version, status), "mapped", identity, decision.user, reason)

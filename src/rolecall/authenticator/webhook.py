@@ -1,16 +1,17 @@
 """The webhook's addresses: what is read, who is asked, what is answered, written down and counted.
 
 A refusal is ``200`` with ``authenticated: false``: an API server takes any other status for a broken webhook. ``429``
-asks it to come back (STS throttles, or one client asks too much), ``503`` says that no answer can be given just now.
-Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authenticator v0.7 ``pkg/server/server.go``,
-which answers a refusal with 403: docs/adr/0010 says why.
+says that STS throttles or that one client asks too much; kube-apiserver asks again by itself. ``503`` says that no
+answer can be given now. Neither has ``Retry-After``: with it, kube-apiserver's HTTP client repeats each question for
+half a minute. Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authenticator v0.7
+``pkg/server/server.go``, which answers a refusal with 403; docs/adr/0010.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +21,11 @@ from rolecall.authenticator.decision_log import AuditLog, Log
 from rolecall.authenticator.http_server import Request, Response
 from rolecall.authenticator.mapping_store import MappingStore
 from rolecall.authenticator.metrics import CONTENT_TYPE, Metrics
+from rolecall.authenticator.principal_proof import PrincipalProofs
 from rolecall.authenticator.rate_limit import RateLimit
 from rolecall.authenticator.recorder import Record, Recorder
 from rolecall.authenticator.review import (
+    MalformedReviewError,
     Outcome,
     Question,
     StsRefusedError,
@@ -42,7 +45,7 @@ from rolecall.model import Identity
 from rolecall.tokens.parse import TokenError
 
 TEXT = "text/plain; charset=utf-8"
-RETRY = "Retry-After: 1\r\n"
+NO_REVIEW = "expected a request body to be a TokenReview"
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 PrivateDnsName = Callable[[str], Awaitable[str]]
@@ -91,6 +94,7 @@ class Webhook:
 
     :param cluster: written into every record.
     :param private_dns_name: of an instance; raises :class:`PrivateDnsError`.
+    :param proofs: for the answers about users, if ``/authorize`` decides by access policies; else ``None``.
     :param api_audiences: what the API server calls itself, in tokens and reviews.
     """
 
@@ -105,6 +109,7 @@ class Webhook:
         audit: AuditLog,
         metrics: Metrics,
         rate_limit: RateLimit,
+        proofs: PrincipalProofs | None = None,
         api_audiences: Collection[str] = API_AUDIENCES,
     ) -> None:
         self._tokens = tokens
@@ -114,6 +119,7 @@ class Webhook:
         self._recorder = Recorder(cluster, log, audit, metrics)
         self._metrics = metrics
         self._rate_limit = rate_limit
+        self._proofs = proofs
         self._api_audiences = frozenset(api_audiences)
         # Whether the server is about to stop; it is made after its webhook.
         self.is_draining: Callable[[], bool] = lambda: False
@@ -148,13 +154,11 @@ class Webhook:
         if not request.body:
             return self._malformed(call, 400, "expected a request body", "empty request body")
         try:
-            review = json.loads(request.body)
+            question = read_question(json.loads(request.body))
         except (ValueError, RecursionError):
-            text = "expected a request body to be a TokenReview"
-            return self._malformed(call, 400, text, "could not parse request body")
-        question = read_question(review)
-        if isinstance(question, Outcome):
-            return self._answer(call, question, names.MALFORMED)
+            return self._malformed(call, 400, NO_REVIEW, "could not parse request body")
+        except MalformedReviewError as error:
+            return self._malformed(call, 400, NO_REVIEW, "could not parse request body", error.what)
         known = self._tokens.known(question.token, time.time())
         parsed = time.perf_counter()
         self._metrics.phase["parse"].observe(parsed - call.started)
@@ -218,8 +222,14 @@ class Webhook:
     def _decided(self, call: _Call, question: Question, identity: Identity, decision: MappingDecision) -> Response:
         result = names.SUCCESS if decision.user is not None else names.UNKNOWN
         self._metrics.phase["mapping"].observe(time.perf_counter() - call.sts_ended)
-        outcome = decided(question, identity, decision, self._api_audiences)
+        outcome = decided(question, identity, decision, self._api_audiences, self._proven)
         return self._answer(call, outcome, result, question)
+
+    def _proven(self, user: Mapping[str, Any]) -> Mapping[str, Any]:
+        return user if self._proofs is None else self._proofs.prove(user, time.time())
+
+    def _is_proven(self, spec: Mapping[str, Any]) -> bool:
+        return self._proofs is not None and self._proofs.holds(spec, time.time())
 
     def _answer(self, call: _Call, outcome: Outcome, result: str, question: Question | None = None) -> Response:
         response = Response(200, _encode(outcome.answer).encode())
@@ -232,18 +242,18 @@ class Webhook:
 
     def _send(self, call: _Call, prepared: _Prepared) -> Response:
         seconds = time.perf_counter() - call.started
-        self._recorder.write(prepared.record, call.request.client, seconds)
+        self._recorder.write(prepared.record, call.request, seconds)
         self._metrics.authenticate[prepared.result].observe(seconds)
         return prepared.response
 
-    def _malformed(self, call: _Call, status: int, text: str, message: str) -> Response:
-        request = call.request
-        self._log.error(message, path=request.path, client=request.client, method=request.method[:20])
+    def _malformed(self, call: _Call, status: int, text: str, message: str, why: str = "") -> Response:
+        asked = {"path": call.request.path, "client": call.request.peer, "method": call.request.method[:20]}
+        self._log.error(message, **({"error": why} if why else {}), **asked)
         self._metrics.authenticate[names.MALFORMED].observe(time.perf_counter() - call.started)
         return Response(status, f"{text}\n".encode(), TEXT, "Allow: POST\r\n" if status == 405 else "")
 
     def _unavailable(self, call: _Call, status: int, result: str, what: str) -> Response:
-        response = Response(status, f"{what}\n".encode(), TEXT, RETRY)
+        response = Response(status, f"{what}\n".encode(), TEXT)
         record = self._recorder.unavailable(result, what)
         return self._send(call, _Prepared(response, record, result, 0, None))
 
@@ -256,8 +266,10 @@ class Webhook:
         except (ValueError, RecursionError):
             return Response(400, b"expected a request body to be a SubjectAccessReview\n", TEXT)
         if self._store.awaits_access_entries:
-            return Response(503, b"the access entries have not been read\n", TEXT, RETRY)
-        outcome = authorize(review, self._store.access_entries)
+            return Response(503, b"the access entries have not been read\n", TEXT)
+        outcome = authorize(review, self._store.access_entries, self._is_proven)
+        if outcome.request is None:
+            return Response(400, f"{outcome.reason}\n".encode(), TEXT)
         self._record_access(request, outcome)
         result = "allowed" if outcome.allowed else "no_opinion"
         self._metrics.authorize.labels(result).observe(time.perf_counter() - started)

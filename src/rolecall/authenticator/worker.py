@@ -20,6 +20,7 @@ from rolecall.authenticator.decision_log import AuditLog, Log, StandardLogging
 from rolecall.authenticator.http_server import HttpServer, Request, Response
 from rolecall.authenticator.mapping_store import MappingStore, Source, Version
 from rolecall.authenticator.metrics import Metrics
+from rolecall.authenticator.principal_proof import PrincipalProofs
 from rolecall.authenticator.private_dns import PrivateDnsNames, ec2_describe
 from rolecall.authenticator.rate_limit import RateLimit
 from rolecall.authenticator.review import Review
@@ -89,11 +90,12 @@ async def run_worker(options: WorkerOptions) -> None:
         own_endpoint=settings.sts_endpoint,
         events=_sts_events(metrics),
     ) as sts:
-        webhook = _webhook(options, sts, store, audit, metrics)
+        proofs = PrincipalProofs(options.files.key.read_bytes(), settings.cluster_id)
+        webhook = _webhook(options, sts, store, audit, metrics, proofs if ACCESS_ENTRIES in options.modes else None)
         server = HttpServer(webhook.handle)
         webhook.is_draining = lambda: server.draining
         running = [asyncio.create_task(source.run()) for source in sources(options, store, metrics)]
-        running.append(asyncio.create_task(_watch_certificate(tls, options.files, log)))
+        running.append(asyncio.create_task(_watch_certificate(tls, options.files, log, proofs)))
         running.append(asyncio.create_task(_reopen(audit)))
         for task in running:
             task.add_done_callback(lambda done: _died(done, log, stopped))
@@ -121,7 +123,14 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
-def _webhook(options: WorkerOptions, sts: AwsSts, store: MappingStore, audit: AuditLog, metrics: Metrics) -> Webhook:
+def _webhook(
+    options: WorkerOptions,
+    sts: AwsSts,
+    store: MappingStore,
+    audit: AuditLog,
+    metrics: Metrics,
+    proofs: PrincipalProofs | None,
+) -> Webhook:
     settings = options.settings
     own = frozenset({settings.sts_endpoint.partition("://")[2]} if settings.sts_endpoint else ())
     review = Review(settings.cluster_id, StsHosts(settings.partition, own), sts, lambda one: store.chain.resolve(one))
@@ -147,6 +156,7 @@ def _webhook(options: WorkerOptions, sts: AwsSts, store: MappingStore, audit: Au
         audit=audit,
         metrics=metrics,
         rate_limit=RateLimit(settings.client_rate),
+        proofs=proofs,
         api_audiences=settings.api_audiences,
     )
 
@@ -221,8 +231,8 @@ def _stop_signals(parent: int | None) -> asyncio.Event:
     return stopped
 
 
-async def _watch_certificate(tls: ssl.SSLContext, files: CertificateFiles, log: Log) -> None:
-    """Serve new connections with a new certificate, whenever there is one."""
+async def _watch_certificate(tls: ssl.SSLContext, files: CertificateFiles, log: Log, proofs: PrincipalProofs) -> None:
+    """Serve new connections with a new certificate, whenever there is one, and prove with its key."""
     last = files.state()
     while True:
         await asyncio.sleep(CERTIFICATE_SECONDS)
@@ -231,6 +241,7 @@ async def _watch_certificate(tls: ssl.SSLContext, files: CertificateFiles, log: 
             continue
         try:
             load_into(tls, files)
+            proofs.renew(files.key.read_bytes())
         except CertificateError as error:
             # The key may be a moment behind its certificate: say so once it has stayed so.
             await asyncio.sleep(LATE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from rolecall.authenticator.principal_proof import PrincipalProofs
 from rolecall.lab.cluster_access import AccessConfig, ClusterAccess, ClusterSpec
 from rolecall.lab.kubernetes_real.files import ControlPlaneFiles
 from rolecall.lab.kubernetes_real.webhook import MAX_BODY, WebhookServer
@@ -70,10 +72,13 @@ async def webhook(tmp_path: Path) -> AsyncIterator[Asked]:
 
 
 def review(
-    principal: str = "AROADEV", key: str = EXTRA_PRINCIPAL_ID, uid: str = "AROADEV", **changes: Any
+    principal: str = "AROADEV", uid: str = "AROADEV", secret: bytes = b"secret", proven: bool = True, **changes: Any
 ) -> dict[str, Any]:
     uid = f"aws-iam-authenticator:111122223333:{uid}"
-    spec = {"user": "dev", "uid": uid, "extra": {key: [principal]}, "resourceAttributes": {**GET, **changes}}
+    user: dict[str, Any] = {"username": "dev", "uid": uid, "extra": {EXTRA_PRINCIPAL_ID: [principal]}}
+    if proven:
+        user = PrincipalProofs(secret, "").prove(user, time.time())
+    spec = {"user": "dev", "uid": uid, "extra": user["extra"], "resourceAttributes": {**GET, **changes}}
     return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
 
 
@@ -93,8 +98,9 @@ async def test_who_does_not_show_the_token_is_told_nothing(webhook: Asked, token
         (review("AROAOTHER"), False),
         # Both the uid and the extra come from the authenticator, and agree.
         (review(uid="AROAOTHER"), False),
-        # An impersonator's extras arrive in lower case, and this is not the key that the authenticator sets.
-        (review(key=EXTRA_PRINCIPAL_ID.lower()), False),
+        # An impersonator can set both (Impersonate-Extra-...%2fprincipal%49d), but cannot prove them.
+        (review(proven=False), False),
+        (review(secret=b"other"), False),
     ],
 )
 async def test_access_policies_allow_and_never_deny(webhook: Asked, question: Any, allowed: bool) -> None:

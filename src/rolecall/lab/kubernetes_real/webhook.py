@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
 
 from rolecall.authenticator.authorize import authorize
+from rolecall.authenticator.principal_proof import PrincipalProofs
 from rolecall.authenticator.review import StsThrottledError, StsUnavailableError
 from rolecall.lab.cluster_access import ClusterAccess
 from rolecall.lab.http_server import HttpServer, read_body
@@ -35,6 +37,8 @@ class WebhookServer:
     def __init__(self, access: ClusterAccess, token: str) -> None:
         self._access = access
         self._token = token.encode()
+        # The secret is the API server's and ours, as the private key of an authenticator's certificate is not.
+        self._proofs = PrincipalProofs(self._token, "")
         self._server = HttpServer(self._handle, error_page)
 
     async def start(self, serving: Path) -> str:
@@ -63,12 +67,21 @@ class WebhookServer:
             raise no_such_path()
         question = _object(await read_body(request, MAX_BODY) if request.body_exists else b"")
         if request.path == "/authenticate":
-            return json_response(await self._access.review(question))
+            return json_response(self._proven(await self._access.review(question)))
         return json_response(self._authorize(question))
+
+    def _proven(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        status = answer["status"]
+        if not status["authenticated"]:
+            return dict(answer)
+        return {**answer, "status": {**status, "user": self._proofs.prove(status["user"], time.time())}}
+
+    def _is_proven(self, spec: Mapping[str, Any]) -> bool:
+        return self._proofs.holds(spec, time.time())
 
     def _authorize(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """No opinion unless a policy allows: RBAC has been asked before."""
-        outcome = authorize(question, self._access.access_entries())
+        outcome = authorize(question, self._access.access_entries(), self._is_proven)
         if outcome.request is None:
             raise bad_request(outcome.reason)
         return dict(outcome.answer)
