@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from documents import check_document
+
 pytest.register_assert_rewrite("procedure_checks")
 # The first draw of a fresh machine builds tables, which is slow once and says nothing about the code.
 settings.register_profile(
@@ -63,6 +65,7 @@ def run_rolecall(*arguments: str, check: bool = True, **options: Any) -> subproc
         **options,
     )
     assert not check or done.returncode == 0, f"rolecall {' '.join(arguments)}: {done.stdout}{done.stderr}"
+    check_document(done.stdout)
     return done
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 def main() -> None:
     """Run the command line.
 
-    kubectl starts the credential plugin anew for each command: it is found before the rest of the program is loaded.
+    kubectl starts the credential plugin for each command, so it is found before the rest of the program is loaded.
     """
     import sys
 
@@ -20,6 +20,11 @@ def main() -> None:
         import os
 
         os._exit(code)
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        from rolecall.cli.commands import help_text
+
+        sys.stdout.write(help_text("rolecall"))
+        return
     from rolecall.cli.main import main as run
 
     run()

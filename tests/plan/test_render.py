@@ -15,8 +15,9 @@ from rolecall.manifest.starter import Start, starter
 from rolecall.plan.findings import Allowance
 from rolecall.plan.plan import Plan
 from rolecall.plan.planning import make_plan
-from rolecall.plan.render import plan_lines, shown
+from rolecall.plan.render import plan_lines
 from rolecall.plan.render_effects import effect_lines
+from rolecall.visible import visible as shown
 from worlds import (
     MAIN,
     NOW,

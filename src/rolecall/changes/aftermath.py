@@ -10,8 +10,9 @@ from typing import Any
 from rolecall.access.effective import EffectiveAccess
 from rolecall.access.lingering import WEBHOOK_CACHE, Lingering, Standing, lingering, standing
 from rolecall.arn import PrincipalArn
-from rolecall.plan.render import counted, place_label, shown
+from rolecall.plan.render import counted, place_label
 from rolecall.tokens.mint import LIFETIME
+from rolecall.visible import visible as shown
 
 
 @dataclass(frozen=True, slots=True)

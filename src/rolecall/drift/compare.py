@@ -11,8 +11,9 @@ from rolecall.drift.authors import Author
 from rolecall.moments import write_moment
 from rolecall.plan.actual import Scope, mappings, scope_of
 from rolecall.plan.plan import Planned
-from rolecall.plan.render import change_lines, counted, place_label, shown
+from rolecall.plan.render import change_lines, counted, place_label
 from rolecall.plan.resources import Change, ResourceId, Value
+from rolecall.visible import visible as shown
 
 FORMAT = 1
 

@@ -18,7 +18,7 @@ from rolecall.errors import RolecallError
 from rolecall.manifest.explain_errors import explain
 from rolecall.manifest.references import check_references
 from rolecall.manifest.schema import SECTIONS, Manifest
-from rolecall.manifest.yaml_data import MAX_PROBLEMS, MAX_TEXT, PathKey, Place, Problem, YamlData, read_yaml, shown
+from rolecall.manifest.yaml_data import MAX_PROBLEMS, MAX_TEXT, PathKey, Place, Problem, YamlData, read_yaml
 
 MAX_FILES = 2_000
 MAX_INCLUDE_DEPTH = 8
@@ -32,7 +32,7 @@ class ManifestError(RolecallError):
         self.problems = tuple(sorted(set(problems), key=lambda one: (one.place, one.what)))[:MAX_PROBLEMS]
         if len(self.problems) == 1:
             only = self.problems[0]
-            super().__init__(shown(only.what), where=shown(str(only.place)), advice=shown(only.advice))
+            super().__init__(only.what, where=str(only.place), advice=only.advice)
         else:
             lines = "\n".join(f"  {one}" for one in self.problems)
             super().__init__(f"{len(self.problems)} mistakes\n{lines}")

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from rolecall.visible import hidden_character, visible_lines
+
 MAX_TEXT = 8 * 1024 * 1024
 MAX_NODES = 300_000
 MAX_DEPTH = 32
@@ -30,13 +32,6 @@ _TRAP_NUMBER = re.compile(
     r"[-+]?(0[0-9_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9][0-9_]*_[0-9_]*|[1-9][0-9]*(:[0-5]?[0-9])+)", re.ASCII
 )
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
-# C0 and C1 controls, and the characters that reorder text on a screen (Unicode TR36, bidirectional text).
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]")
-
-
-def shown(text: str) -> str:
-    """A text of the file or the world without what a terminal would obey or hide; line ends and tabs stay."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,7 +55,7 @@ class Problem:
     advice: str = ""
 
     def __str__(self) -> str:
-        return shown(f"{self.place}: {self.what}{'; ' if self.advice else ''}{self.advice}")
+        return visible_lines(f"{self.place}: {self.what}{'; ' if self.advice else ''}{self.advice}")
 
 
 @dataclass(slots=True)
@@ -234,8 +229,8 @@ class _Reader:
         return float(value) if len(value) < 40 and _FLOAT.fullmatch(value) else value
 
     def _check(self, event: yaml.ScalarEvent) -> None:
-        if unsafe := _UNSAFE.search(event.value):
-            self._problem(event, f"the character U+{ord(unsafe[0]):04X} is not allowed: it shows as something else")
+        if hidden := hidden_character(event.value):
+            self._problem(event, f"the character {hidden} is not allowed: it does not show, or shows as something else")
 
     def _place(self, event: Any) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)

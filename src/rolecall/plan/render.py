@@ -8,12 +8,12 @@ from typing import Any
 
 from rolecall.arn import Arn
 from rolecall.iam.trust_policy import statements
-from rolecall.manifest.yaml_data import shown as _shown
 from rolecall.plan.findings import Finding
 from rolecall.plan.order import merged
 from rolecall.plan.plan import Plan
 from rolecall.plan.render_effects import effect_lines
 from rolecall.plan.resources import IAM_KINDS, Change, Kind, Value
+from rolecall.visible import visible as shown
 
 _NOUNS = {
     Kind.IAM_USER: "user",
@@ -26,11 +26,6 @@ _NOUNS = {
     Kind.CLUSTER_ROLE_BINDING: "ClusterRoleBinding",
     Kind.ROLE_BINDING: "RoleBinding",
 }
-
-
-def shown(text: str) -> str:
-    """A text without what a terminal would obey or hide, in one line."""
-    return _shown(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

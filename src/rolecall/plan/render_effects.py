@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rolecall.arn import Arn
-from rolecall.manifest.yaml_data import shown
+from rolecall.visible import visible as shown
 
 _SHOWN_NAMES, _SHOWN_CLUSTERS = 4, 6
 

@@ -212,8 +212,8 @@ def runs(name: RunName = None, output: planning.Output = Format.table) -> None:
     rolecall runs
     rolecall runs 20261125T021530Z-4f2a9c -o json
     """
-    from rolecall.plan.render import shown
     from rolecall.runs.journal import read_run, run_names
+    from rolecall.visible import visible as shown
 
     if name is not None:
         recorded = read_run(_folder(), name)
@@ -299,8 +299,9 @@ def finish(
 
 
 def _report_lines(report: Report, run: Run) -> Iterable[str]:
-    from rolecall.plan.render import place_label, shown
+    from rolecall.plan.render import place_label
     from rolecall.runs.journal import State
+    from rolecall.visible import visible as shown
 
     wrong = report.of(State.FAILED, State.CONFLICT, State.SKIPPED)
     for outcome in wrong:
@@ -329,7 +330,7 @@ def _records(report: Report, made: Plan | None) -> list[tuple[tuple[str, str], .
 
 
 def _record_lines(report: Report, made: Plan | None) -> Iterable[str]:
-    from rolecall.plan.render import shown
+    from rolecall.visible import visible as shown
 
     for record in _records(report, made):
         yield ""

@@ -96,7 +96,7 @@ def file_in_use(file: Path | None) -> Path | None:
 
 def note(text: str) -> None:
     """Say something beside the output."""
-    from rolecall.plan.render import shown
+    from rolecall.visible import visible as shown
 
     sys.stderr.write(f"note: {shown(text)}\n")
 
@@ -188,7 +188,7 @@ def _kept(run: Run, edits: Sequence[Rewritten]) -> Iterator[Callable[[], None]]:
 
 
 def _show_edits(edits: Sequence[Rewritten]) -> None:
-    from rolecall.plan.render import shown
+    from rolecall.visible import visible as shown
 
     for edit in edits:
         for line in edit.diff():

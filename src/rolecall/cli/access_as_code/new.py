@@ -124,7 +124,7 @@ def import_existing(
     rolecall import --context prod-1=through-the-bastion
     """
     from rolecall.importing.world import import_world
-    from rolecall.plan.render import shown
+    from rolecall.visible import visible as shown
 
     accesses, named_contexts = _accesses(account or []), _contexts(context or [])
     reading = read_existing([access for _, access in accesses], region or [], contexts=named_contexts)

@@ -1,4 +1,4 @@
-"""``rolecall plan``: what would change, what that does to access, what speaks against it; and ``rolecall schema``."""
+"""``rolecall plan``: what would change, what that does to access, what the guards object to."""
 
 from __future__ import annotations
 
@@ -143,14 +143,3 @@ def coloured(line: str) -> str:
         return f"\x1b[1m{line}\x1b[0m"
     colour = _COLOURS.get(mark[:1]) if mark[1:] == " " else None
     return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
-
-
-def schema() -> None:
-    """Print the JSON Schema of access.yaml, from which editors complete it.
-
-    \b
-    rolecall schema > access.schema.json
-    """
-    from rolecall.manifest.schema import json_schema
-
-    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")

@@ -1,0 +1,47 @@
+"""The group of all commands: each is loaded once it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from rolecall.cli.commands import COMMANDS, Command, help_text
+from rolecall.cli.go_flags import GoFlags
+
+_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+_OWN_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyGroup(TyperGroup):
+    """The commands of :mod:`rolecall.cli.commands`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = COMMANDS.get(cmd_name)
+        return load_command(command, self.rich_markup_mode) if command else None
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(help_text(ctx.command_path))
+
+
+def load_command(command: Command, markup: Any) -> Any:
+    """The command itself, its module loaded."""
+    module, _, name = command.target.partition(":")
+    target = getattr(importlib.import_module(f"rolecall.cli.{module}"), name)
+    if not isinstance(target, typer.Typer):
+        target = _alone(command, target, markup)
+    found = typer.main.get_command(target)
+    found.name = command.name
+    return found
+
+
+def _alone(command: Command, function: Any, markup: Any) -> typer.Typer:
+    app = typer.Typer(add_completion=False, rich_markup_mode=markup, pretty_exceptions_enable=False)
+    settings = _PASS_ON if command.pass_on else _OWN_HELP
+    app.command(command.name, cls=GoFlags if command.go_flags else None, context_settings=settings)(function)
+    return app
