@@ -13,8 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from rolecall.authenticator.authorize import entry_allows
-from rolecall.authenticator.review import MalformedReviewError, Review, StsClient
-from rolecall.lab.kubernetes.status import bad_request
+from rolecall.authenticator.review import Review, StsClient
 from rolecall.mapping.access_entries import AccessEntry
 from rolecall.mapping.backends.chain import AccessEntryBackend
 from rolecall.mapping.identity_mappings import IdentityMapping
@@ -78,11 +77,11 @@ class ClusterAccess:
         self._review = Review(spec.name, spec.hosts, spec.sts, self.map_identity)
 
     async def review(self, question: Object) -> Object:
-        """Answer a TokenReview; :class:`StatusError` with ``BadRequest`` if it is not one."""
-        try:
-            return await self._review(question, now=self._spec.clock())
-        except MalformedReviewError as error:
-            raise bad_request(error.what) from None
+        """Answer a TokenReview.
+
+        :raises MalformedReviewError: if it is not one
+        """
+        return await self._review(question, now=self._spec.clock())
 
     def map_identity(self, identity: Identity) -> MappingDecision:
         """Who the cluster takes an AWS identity for."""

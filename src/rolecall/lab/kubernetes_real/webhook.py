@@ -18,7 +18,7 @@ from aiohttp.web_response import Response
 
 from rolecall.authenticator.authorize import authorize
 from rolecall.authenticator.principal_proof import PrincipalProofs
-from rolecall.authenticator.review import StsThrottledError, StsUnavailableError
+from rolecall.authenticator.review import MalformedReviewError, StsThrottledError, StsUnavailableError
 from rolecall.lab.cluster_access import ClusterAccess
 from rolecall.lab.http_server import HttpServer, read_body
 from rolecall.lab.kubernetes.certificates import serving_context
@@ -54,6 +54,8 @@ class WebhookServer:
             return await self._answer(request)
         except StatusError as error:
             return status_response(error)
+        except MalformedReviewError as error:
+            return status_response(bad_request(error.what))
         except StsThrottledError as error:
             return status_response(StatusError(429, "TooManyRequests", error.what))
         except StsUnavailableError as error:
