@@ -32,7 +32,7 @@ _VENDOR = re.compile(r"[A-Za-z0-9.\-]+", re.ASCII)
 _SID = re.compile(r"[0-9A-Za-z]*", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+", re.ASCII)
 _PROVIDER = re.compile(r"arn:[a-z-]{3,20}:iam::[0-9]{12}:(?:oidc|saml)-provider/[\x21-\x7e]+", re.ASCII)
-_AWS_PRINCIPAL = re.compile(r"\*|[0-9]{12}|A[A-Z0-9]{3}[A-Z0-9]{12,28}", re.ASCII)
+_AWS_PRINCIPAL = re.compile(r"\*|[0-9]{12}|(?:AIDA|AROA)[A-Z0-9]{12,28}", re.ASCII)
 # What a role's trust policy can be about (service authorization reference, AWS STS, resource type role).
 _TRUST_ACTIONS = (
     "sts:assumerole", "sts:assumerolewithsaml", "sts:assumerolewithwebidentity", "sts:setcontext",

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from rolecall.iam.documents import PolicyKind
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Params, Result, action
-from rolecall.lab.aws_endpoint.iam.owners import GROUP, OWNERS, ROLE, USER, Owner, checked_policy, policy_size
+from rolecall.lab.aws_endpoint.iam.owners import GROUP, OWNERS, ROLE, USER, Owner, check_policy, policy_size
 
 # IAM user guide, "IAM and AWS STS quotas": the sum of all inline policies, white space left out.
 LIMITS = {USER.kind: 2_048, ROLE.kind: 10_240, GROUP.kind: 5_120}
@@ -16,7 +16,7 @@ def _register(owner: Owner) -> None:
     @action("iam", f"Put{owner.kind}Policy", resource=owner.resource, context=owner.with_boundary)
     def put(call: Call, params: Params) -> Result:
         found, text = owner.get(call, params[owner.parameter]), params["PolicyDocument"]
-        checked_policy(text, PolicyKind.IDENTITY)
+        check_policy(text, PolicyKind.IDENTITY)
         call.store.execute(
             "INSERT OR REPLACE INTO inline_policies VALUES (?, ?, ?)", (found["id"], params["PolicyName"], text)
         )

@@ -41,7 +41,7 @@ def _tags(call: Call, params: Params) -> Context:
     also=tagging("OpenIDConnectProvider", _resource),
 )
 def create_provider(call: Call, params: Params) -> Result:
-    url, tags = _host_and_path(params["Url"]), tag_pairs(params)
+    url, tags = _host_and_path(params["Url"]), tag_pairs(params, ignore_case=False)
     if not url:
         raise AwsError("ValidationError", "Invalid Open ID Connect Provider URL", 400)
     arn = _resource(call, params)
@@ -54,7 +54,7 @@ def create_provider(call: Call, params: Params) -> Result:
         "INSERT INTO oidc_providers VALUES (?, ?, ?, ?, ?, ?)",
         (arn, call.account, url, json.dumps(clients), json.dumps(thumbprints), to_text(call.now)),
     )
-    put_tags(call, arn, tags)
+    put_tags(call, arn, tags, ignore_case=False)
     return {"OpenIDConnectProviderArn": arn, "Tags": tag_list(tags)}
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from sqlite3 import Row
 
 from rolecall.arn import PrincipalKind
-from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, parse_policy
+from rolecall.iam.documents import PolicyKind
+from rolecall.iam.grammar.policies import refusal
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Permission
 from rolecall.lab.aws_endpoint.iam import directory
 
@@ -103,43 +104,50 @@ def policy_size(text: str) -> int:
     return len("".join(text.split()))
 
 
-def checked_policy(text: str, kind: PolicyKind, limit: int | None = None, quota: str = "") -> PolicyDocument:
-    """A document that may be stored; ``MalformedPolicyDocument`` or ``LimitExceeded`` where it may not.
+def check_policy(
+    text: str, kind: PolicyKind, limit: int | None = None, quota: str = "", *, managed: bool = False
+) -> None:
+    """Refuse a document that AWS does not save: ``MalformedPolicyDocument`` in AWS's words, or ``LimitExceeded``.
 
-    :param limit: of one document, with the name of its quota; ``None`` where only a sum is limited.
+    :param limit: of one document, with the name of its quota; ``None`` if only a sum is limited.
+    :param managed: whether it is a managed policy, which must have the newer version of the language.
     """
     if limit is not None and policy_size(text) > limit:
         raise AwsError("LimitExceeded", f"Cannot exceed quota for {quota}: {limit}", 409)
-    try:
-        return parse_policy(text, kind)
-    except PolicyError as error:
-        raise AwsError("MalformedPolicyDocument", str(error), 400) from None
+    if message := refusal(text, kind, managed=managed):
+        raise AwsError("MalformedPolicyDocument", message, 400)
 
 
-def tag_pairs(params: Params) -> dict[str, str]:
-    """The ``Tags`` of a request, checked."""
+def tag_pairs(params: Params, *, ignore_case: bool = True) -> dict[str, str]:
+    """The ``Tags`` of a request, checked.
+
+    :param ignore_case: keys of users' and roles' tags ignore case, those of other IAM resources do not (IAM user guide,
+        "Tags for IAM resources"; for policies as LocalStack recorded it in 2026-02).
+    """
     tags = params.get("Tags") or []
-    keys = [tag["Key"].lower() for tag in tags]
+    keys = [tag["Key"].lower() if ignore_case else tag["Key"] for tag in tags]
     if len(set(keys)) != len(keys):
-        raise AwsError("InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.", 400)
-    if any(key.startswith("aws:") for key in keys):
+        reminder = " Please note that Tag keys are case insensitive." if ignore_case else ""
+        raise AwsError("InvalidInput", f"Duplicate tag keys found.{reminder}", 400)
+    if any(key.lower().startswith("aws:") for key in keys):
         raise AwsError("InvalidInput", "Tag keys that begin with aws: are reserved.", 400)
     return {tag["Key"]: tag["Value"] for tag in tags}
 
 
-def put_tags(call: Call, owner: str, tags: Mapping[str, str]) -> None:
-    """Set tags, each in place of one whose key differs in case alone; ``LimitExceeded`` beyond 50."""
-    remove_tags(call, owner, tags)
+def put_tags(call: Call, owner: str, tags: Mapping[str, str], *, ignore_case: bool = True) -> None:
+    """Set tags, each in place of the one with its key; ``LimitExceeded`` beyond 50."""
+    remove_tags(call, owner, tags, ignore_case=ignore_case)
     for key, value in tags.items():
         call.store.execute("INSERT INTO tags VALUES (?, ?, ?)", (owner, key, value))
     if len(directory.tags_of(call.store, owner)) > MAX_TAGS:
         raise AwsError("LimitExceeded", f"The number of tags has reached the maximum limit of {MAX_TAGS}.", 409)
 
 
-def remove_tags(call: Call, owner: str, keys: Iterable[str]) -> None:
-    """Take tags away, by keys in any case: those of IAM do not mind it (IAM user guide, "Tags for IAM resources")."""
+def remove_tags(call: Call, owner: str, keys: Iterable[str], *, ignore_case: bool = True) -> None:
+    """Remove tags by their keys."""
+    collation = "NOCASE" if ignore_case else "BINARY"
     for key in keys:
-        call.store.execute("DELETE FROM tags WHERE owner = ? AND key = ? COLLATE NOCASE", (owner, key))
+        call.store.execute(f"DELETE FROM tags WHERE owner = ? AND key = ? COLLATE {collation}", (owner, key))  # noqa: S608
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, R
 from rolecall.lab.aws_endpoint.iam import directory
 from rolecall.lab.aws_endpoint.iam.owners import (
     below,
-    checked_policy,
+    check_policy,
     new_arn,
     put_tags,
     request_tags,
@@ -47,7 +47,10 @@ def get(call: Call, arn: str) -> Row:
 
 
 def render(call: Call, policy: Row, *, whole: bool = True) -> dict[str, Any]:
-    """The ``Policy`` shape."""
+    """The ``Policy`` shape.
+
+    :param whole: with the description and all tags, as GetPolicy answers and ListPolicies does not.
+    """
     arn = policy["arn"]
     used = call.store.one(_USED, {"arn": arn, "account": call.account})
     assert used is not None
@@ -66,8 +69,7 @@ def render(call: Call, policy: Row, *, whole: bool = True) -> dict[str, Any]:
     if whole:
         if policy["description"]:
             found["Description"] = policy["description"]
-        if pairs := directory.tags_of(call.store, arn):
-            found["Tags"] = tag_list(pairs)
+        found["Tags"] = tag_list(directory.tags_of(call.store, arn))
     return found
 
 
@@ -83,8 +85,8 @@ def tags(call: Call, params: Params) -> Context:
 
 @action("iam", "CreatePolicy", resource=_resource, context=request_tags, also=tagging("Policy", _resource))
 def create_policy(call: Call, params: Params) -> Result:
-    arn, name, pairs = _resource(call, params), params["PolicyName"], tag_pairs(params)
-    checked_policy(params["PolicyDocument"], PolicyKind.IDENTITY, MAX_DOCUMENT, "PolicySize")
+    arn, name, pairs = _resource(call, params), params["PolicyName"], tag_pairs(params, ignore_case=False)
+    check_policy(params["PolicyDocument"], PolicyKind.IDENTITY, MAX_DOCUMENT, "PolicySize", managed=True)
     if call.store.one("SELECT 1 FROM policies WHERE account = ? AND name = ? COLLATE NOCASE", (call.account, name)):
         raise AwsError(
             "EntityAlreadyExists", f"A policy called {name} already exists. Duplicate names are not allowed.", 409
@@ -96,8 +98,9 @@ def create_policy(call: Call, params: Params) -> Result:
          now, now, "v1", 1),
     )  # fmt: skip
     call.store.execute("INSERT INTO policy_versions VALUES (?, ?, ?, ?)", (arn, "v1", params["PolicyDocument"], now))
-    put_tags(call, arn, pairs)
-    return {"Policy": render(call, get(call, arn))}
+    put_tags(call, arn, pairs, ignore_case=False)
+    created = render(call, get(call, arn), whole=False)
+    return {"Policy": {**created, "Tags": tag_list(pairs)} if pairs else created}
 
 
 @action("iam", "GetPolicy", resource=_resource, context=tags)
@@ -141,7 +144,7 @@ def delete_policy(call: Call, params: Params) -> Result:
 @action("iam", "CreatePolicyVersion", resource=_resource, context=tags)
 def create_policy_version(call: Call, params: Params) -> Result:
     policy, text = _own(call, params), params["PolicyDocument"]
-    checked_policy(text, PolicyKind.IDENTITY, MAX_DOCUMENT, "PolicySize")
+    check_policy(text, PolicyKind.IDENTITY, MAX_DOCUMENT, "PolicySize", managed=True)
     if len(_versions(call, policy)) >= MAX_VERSIONS:
         raise AwsError(
             "LimitExceeded",

@@ -15,14 +15,15 @@ from urllib.parse import quote
 
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
-from rolecall.iam.documents import PolicyDocument, PolicyKind
+from rolecall.iam.documents import PolicyKind
+from rolecall.iam.grammar.policies import aws_principals
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Params, Result, action
 from rolecall.lab.aws_endpoint.iam import directory
 from rolecall.lab.aws_endpoint.iam.boundaries import boundary_of, check_boundary
 from rolecall.lab.aws_endpoint.iam.owners import (
     ROLE,
     below,
-    checked_policy,
+    check_policy,
     new_arn,
     put_tags,
     refuse_taken,
@@ -65,7 +66,8 @@ def create_role(call: Call, params: Params) -> Result:
     name, text, tags = params["RoleName"], params["AssumeRolePolicyDocument"], tag_pairs(params)
     refuse_taken(call, ROLE, name)
     check_boundary(call, params.get("PermissionsBoundary"))
-    ids = _bind(call, checked_policy(text, PolicyKind.TRUST, MAX_TRUST, QUOTA))
+    check_policy(text, PolicyKind.TRUST, MAX_TRUST, QUOTA)
+    ids = _bind(call, text)
     role_id = call.ids.unique_id("AROA")
     call.store.execute(
         "INSERT INTO roles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -114,7 +116,8 @@ def update_role(call: Call, params: Params) -> Result:
 @action("iam", "UpdateAssumeRolePolicy", resource=ROLE.resource, context=ROLE.tags)
 def update_assume_role_policy(call: Call, params: Params) -> Result:
     role, text = ROLE.get(call, params["RoleName"]), params["PolicyDocument"]
-    ids = _bind(call, checked_policy(text, PolicyKind.TRUST, MAX_TRUST, QUOTA))
+    check_policy(text, PolicyKind.TRUST, MAX_TRUST, QUOTA)
+    ids = _bind(call, text)
     call.store.execute("UPDATE roles SET trust = ?, trust_ids = ? WHERE id = ?", (text, json.dumps(ids), role["id"]))
     return {}
 
@@ -173,19 +176,16 @@ def _with_principals(text: str, changed: Mapping[str, str]) -> str:
     return json.dumps(document)
 
 
-def _bind(call: Call, document: PolicyDocument) -> dict[str, str]:
+def _bind(call: Call, trust: str) -> dict[str, str]:
     """The unique ids of the users and roles that a trust policy names; one that does not exist is refused."""
     found: dict[str, str] = {}
-    for statement in document.statements:
-        for name in statement.principals.aws if statement.principals else ():
-            if name.startswith(("AIDA", "AROA")):
-                # An id stands where a principal was deleted; saving it again is refused, as AWS does.
-                raise _invalid_principal(name)
-            principal_id = _current_id(call, name)
-            if principal_id == "":
-                raise _invalid_principal(name)
-            if principal_id is not None:
-                found[name] = principal_id
+    for name in aws_principals(trust):
+        # An id stands where a principal was deleted; saving it again is refused, as AWS does.
+        principal_id = "" if name.startswith(("AIDA", "AROA")) else _current_id(call, name)
+        if principal_id == "":
+            raise _invalid_principal(name)
+        if principal_id is not None:
+            found[name] = principal_id
     return found
 
 

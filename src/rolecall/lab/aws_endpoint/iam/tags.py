@@ -31,24 +31,24 @@ def _provider(call: Call, params: Params) -> str:
     return arn
 
 
-def _register(name: str, find: Find, resource: Resource) -> None:
+def _register(name: str, find: Find, resource: Resource, *, ignore_case: bool) -> None:
     def context(call: Call, params: Params) -> Context:
         keys = params.get("TagKeys") or ()
         try:
             own = resource_tags(directory.tags_of(call.store, find(call, params)))
         except AwsError:
-            # Whether it exists is told to those alone who may do this.
+            # Only a caller who may do this learns whether it exists.
             own = {}
         return {**own, **request_tags(call, params), **({"aws:tagkeys": tuple(keys)} if keys else {})}
 
     @action("iam", f"Tag{name}", resource=resource, context=context)
     def tag(call: Call, params: Params) -> Result:
-        put_tags(call, find(call, params), tag_pairs(params))
+        put_tags(call, find(call, params), tag_pairs(params, ignore_case=ignore_case), ignore_case=ignore_case)
         return {}
 
     @action("iam", f"Untag{name}", resource=resource, context=context)
     def untag(call: Call, params: Params) -> Result:
-        remove_tags(call, find(call, params), params["TagKeys"])
+        remove_tags(call, find(call, params), params["TagKeys"], ignore_case=ignore_case)
         return {}
 
     @action("iam", f"List{name}Tags", resource=resource, context=context)
@@ -56,7 +56,12 @@ def _register(name: str, find: Find, resource: Resource) -> None:
         return {"Tags": tag_list(directory.tags_of(call.store, find(call, params)))}
 
 
-_register("User", lambda call, params: str(USER.get(call, params["UserName"])["id"]), USER.resource)
-_register("Role", lambda call, params: str(ROLE.get(call, params["RoleName"])["id"]), ROLE.resource)
-_register("Policy", _policy, lambda call, params: str(params["PolicyArn"]))
-_register("OpenIDConnectProvider", _provider, lambda call, params: str(params["OpenIDConnectProviderArn"]))
+_register("User", lambda call, params: str(USER.get(call, params["UserName"])["id"]), USER.resource, ignore_case=True)
+_register("Role", lambda call, params: str(ROLE.get(call, params["RoleName"])["id"]), ROLE.resource, ignore_case=True)
+_register("Policy", _policy, lambda call, params: str(params["PolicyArn"]), ignore_case=False)
+_register(
+    "OpenIDConnectProvider",
+    _provider,
+    lambda call, params: str(params["OpenIDConnectProviderArn"]),
+    ignore_case=False,
+)

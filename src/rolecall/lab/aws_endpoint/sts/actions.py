@@ -8,7 +8,8 @@ from typing import Any
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
 from rolecall.iam.assume_role import AssumeRoleDecision, AssumeRoleRequest, decide_assume_role, decide_web_identity
-from rolecall.iam.documents import PolicyError, PolicyKind, parse_policy
+from rolecall.iam.documents import PolicyKind
+from rolecall.iam.grammar.policies import refusal
 from rolecall.iam.principals import Session
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Params, Result, action
 from rolecall.lab.aws_endpoint.iam import directory
@@ -129,11 +130,8 @@ def _check_session_policies(call: Call, policy: str | None, arns: tuple[str, ...
         raise AwsError(
             "PackedPolicyTooLarge", "Packed size of session policies and tags exceeds the allowed size.", 400
         )
-    if policy:
-        try:
-            parse_policy(policy, PolicyKind.SESSION)
-        except PolicyError as error:
-            raise AwsError("MalformedPolicyDocument", str(error), 400) from None
+    if policy and (message := refusal(policy, PolicyKind.SESSION)):
+        raise AwsError("MalformedPolicyDocument", message, 400)
     for arn in arns:
         if directory.managed_policy(call.store, arn, account) is None:
             raise AwsError("ValidationError", f"The policy {arn} does not exist.", 400)
