@@ -20,12 +20,14 @@ class About:
         says of them or not.
     :param mapped: ARNs of those whose mappings shall be too.
     :param roles: names of roles in the file whose bindings shall be too.
+    :param names: names of people and roles in the file that must stand for something in AWS for the edit to make sense.
     :param clusters: ARNs of the clusters on which those shall be so; empty: all.
     """
 
     principals: Collection[str]
     mapped: Collection[str] = ()
     roles: Collection[str] = ()
+    names: Collection[str] = ()
     clusters: Collection[str] = ()
 
 
@@ -45,7 +47,8 @@ def limited(old: Planned, new: Planned, about: About, extra: Sequence[Change] = 
     kept += [change for change in extra if change.resource not in named]
     places = {change.resource.place for change in kept} | _places(new, about)
     unread = {place: why for place, why in new.unread.items() if place in places}
-    return replace(new, changes=tuple(kept), unread=unread)
+    unresolved = tuple(one for one in new.unresolved if one.name in about.names)
+    return replace(new, changes=tuple(kept), unread=unread, unresolved=unresolved)
 
 
 def _same(old: Change | None, new: Change) -> bool:

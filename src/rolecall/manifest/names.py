@@ -1,15 +1,21 @@
-"""The names of a manifest as the things of AWS that they stand for: ARNs, with what only the world knows filled in."""
+"""The names of a manifest as the things of AWS that they stand for: ARNs, with what only AWS knows filled in.
+
+A name that stands for nothing in AWS (an assignment in Identity Center was removed, an account could not be read) is
+trouble with that name alone: it is :class:`Unresolved`, a finding, and everything else goes on. Only a file that
+contradicts itself is a :class:`ManifestError`.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from rolecall.access.world import World
 from rolecall.arn import PARTITIONS, PrincipalArn, PrincipalKind
-from rolecall.iam.trust_policy import Trusted
+from rolecall.iam.trust_policy import Trusted, statements
 from rolecall.manifest.load import Loaded, ManifestError
 from rolecall.manifest.references import matching_clusters
 from rolecall.manifest.schema import Grant, Member, State
@@ -18,6 +24,7 @@ from rolecall.manifest.yaml_data import PathKey, Problem
 # AWS IAM Identity Center user guide, "Referencing permission sets in resource policies": AWSReservedSSO_NAME_SUFFIX.
 _SSO_SUFFIX = re.compile(r"[0-9a-f]{16}", re.ASCII)
 SSO_PREFIX = "AWSReservedSSO_"
+_SSO_ROLE = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}):role/(?:[!-~]+/)?(awsreservedsso_[!-~]+_)[0-9a-f]{16}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +58,41 @@ def matched_arn(arn: str) -> str:
     return arn
 
 
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A name of the file that does not stand for exactly one thing in AWS.
+
+    :param name: the name in the file, of a person or a role.
+    :param account: id of the account that it belongs to.
+    :param what: what is wrong, as a sentence.
+    :param prefix: how the names of the roles begin that it may stand for; empty if it is known to stand for none.
+    """
+
+    path: PathKey
+    name: str
+    account: str
+    what: str
+    advice: str = ""
+    prefix: str = ""
+
+    def may_be(self, arn: str) -> bool:
+        """Whether this ARN, with or without a path, may be the one that the name stands for."""
+        found = _SSO_ROLE.fullmatch(arn.lower())
+        return bool(self.prefix and found and found[1] == self.account and found[2] == self.prefix.lower())
+
+
 class Names:
     """What each name of a manifest stands for in a world.
 
-    :raises ManifestError: in :meth:`check`, for all names that stand for nothing.
+    :ivar unresolved: names that stand for nothing, or for something that is not known.
+    :raises ManifestError: in :meth:`check`, if the file contradicts itself.
     """
 
     def __init__(self, loaded: Loaded, world: World, now: datetime) -> None:
         self.loaded, self.world, self.now = loaded, world, now
         self.manifest = loaded.manifest
         self.problems: list[Problem] = []
+        self.unresolved: list[Unresolved] = []
         self._regions: dict[str, str] = {c.account: c.region for c in reversed(self.manifest.clusters.values())}
         self._spellings: dict[tuple[str, str], dict[str, str]] = {}
         self.people = {name: found for name in self.manifest.people if (found := self._person(name))}
@@ -68,7 +100,7 @@ class Names:
         self.clusters = {name: self.cluster_arn(name) for name in self.manifest.clusters}
 
     def check(self) -> None:
-        """:class:`ManifestError` where a name stands for nothing in this world."""
+        """:class:`ManifestError` if parts of the file contradict each other."""
         if self.problems:
             raise ManifestError(self.problems)
 
@@ -109,17 +141,18 @@ class Names:
         """Who may assume a role, groups resolved, in the order of the file; people who are absent are left out."""
         for member in self.manifest.roles[role].assumable_by or ():
             if isinstance(member, str):
-                yield from self._members(member, None)
+                yield from self._members(role, member, None)
             elif member.account is not None:
                 yield Trusted(self._root(member.account), member.until)
             else:
-                yield from self._members(member.person or member.group or "", member)
+                yield from self._members(role, member.person or member.group or "", member)
 
     def _root(self, account: str) -> str:
         return f"arn:{self.partition(account)}:iam::{self.account(account)}:root"
 
-    def _members(self, name: str, member: Member | None) -> Iterator[Trusted]:
+    def _members(self, role: str, name: str, member: Member | None) -> Iterator[Trusted]:
         until = member.until if member else None
+        doubtful = {one.name: one for one in self.unresolved if one.prefix}
         seen: set[str] = set()
         pending = [name]
         while pending:
@@ -131,6 +164,19 @@ class Names:
                 pending += reversed(self.manifest.groups[one])
             elif (person := self.people.get(one)) and not person.absent:
                 yield Trusted(person.arn, until)
+            elif one in doubtful:
+                # Whoever it is, they are not taken out of a trust policy because they could not be looked up.
+                yield from (Trusted(arn, until) for arn in self._trusted_now(role) if doubtful[one].may_be(arn))
+
+    def _trusted_now(self, role: str) -> Iterator[str]:
+        """The principals that the role's trust policy names now."""
+        who = self.roles[role]
+        account = self.world.accounts.get(who.account)
+        there = account.roles.get(who.principal.name) if account else None
+        for statement in statements(json.loads(there.trust)) if there else ():
+            principals = statement.get("Principal")
+            named = principals.get("AWS") if isinstance(principals, Mapping) else None
+            yield from [named] if isinstance(named, str) else named or ()
 
     def _person(self, name: str) -> Named | None:
         person = self.manifest.people[name]
@@ -139,18 +185,21 @@ class Names:
             return Named(person.arn, PrincipalArn.parse(person.arn).account, absent=absent)
         account = person.account or ""
         if person.user is not None:
-            self._same_spelling(("people", name, "user"), account, person.user, "user")
-            arn = f"arn:{self.partition(account)}:iam::{self.account(account)}:user{person.path}{person.user}"
+            user = self._spelling(("people", name, "user"), name, account, person.user, "user")
+            arn = f"arn:{self.partition(account)}:iam::{self.account(account)}:user{person.path}{user}"
             return Named(arn, self.account(account), owned=True, absent=absent)
         return self._permission_set(name, account, person.permission_set or "", absent)
 
     def _permission_set(self, name: str, account: str, permission_set: str, absent: bool) -> Named | None:
         path: PathKey = ("people", name, "permissionSet")
-        known = self.world.accounts.get(self.account(account))
+        ident, start = self.account(account), f"{SSO_PREFIX}{permission_set}_"
+        known = self.world.accounts.get(ident)
         if known is None:
-            self.problem(path, f"account {account!r} was not read, so the role of {permission_set!r} is not known")
+            what = (
+                f"account {account!r} was not read, so the role of the permission set {permission_set!r} is not known"
+            )
+            self.unresolved.append(Unresolved(path, name, ident, what, "fix the access to the account", start))
             return None
-        start = f"{SSO_PREFIX}{permission_set}_"
         found = [r for n, r in known.roles.items() if n.startswith(start) and _SSO_SUFFIX.fullmatch(n[len(start) :])]
         if len(found) == 1:
             return Named(found[0].arn, known.id, absent=absent)
@@ -158,7 +207,8 @@ class Names:
             return None
         what = "has no role" if not found else f"has {len(found)} roles"
         advice = "assign it to the account in IAM Identity Center" if not found else "name one by its arn"
-        self.problem(path, f"the permission set {permission_set!r} {what} {start}* in account {account!r}", advice)
+        sentence = f"the permission set {permission_set!r} {what} {start}* in account {account!r}"
+        self.unresolved.append(Unresolved(path, name, ident, sentence, advice, start if found else ""))
         return None
 
     def _role(self, key: str) -> Named:
@@ -168,7 +218,7 @@ class Names:
             return Named(role.arn, PrincipalArn.parse(role.arn).account, absent=absent)
         account, name = role.account or "", role.name or key
         ident = self.account(account)
-        self._same_spelling(("roles", key), account, name, "role")
+        name = self._spelling(("roles", key), key, account, name, "role")
         known = self.world.accounts.get(ident)
         there = known.roles.get(name) if known else None
         # A role keeps its path for good, so where the file says nothing it is the one that the role has.
@@ -176,15 +226,18 @@ class Names:
         arn = f"arn:{self.partition(account)}:iam::{ident}:role{path}{name}"
         return Named(arn, ident, owned=True, absent=absent)
 
-    def _same_spelling(self, path: PathKey, account: str, name: str, kind: str) -> None:
-        """IAM keeps names apart by letters alone, not by case, while ARNs mind case (IAM user guide, "IDs")."""
+    def _spelling(self, path: PathKey, key: str, account: str, name: str, kind: str) -> str:
+        """The name as IAM has it: names that differ only in case are one name, but ARNs mind case (IAM user guide)."""
         known = self.world.accounts.get(self.account(account))
         if known is None:
-            return
+            return name
         there = known.users if kind == "user" else known.roles
         if name in there:
-            return
+            return name
         if (account, kind) not in self._spellings:
             self._spellings[account, kind] = {other.lower(): other for other in there}
         if other := self._spellings[account, kind].get(name.lower()):
-            self.problem(path, f"IAM has the {kind} as {other!r}", f"write {other}")
+            what = f"IAM has the {kind} as {other!r}"
+            self.unresolved.append(Unresolved(path, key, self.account(account), what, f"write {other}"))
+            return other
+        return name

@@ -10,7 +10,7 @@ from typing import Any
 from rolecall.access.mapped import mappings_of
 from rolecall.access.world import ClusterState, World
 from rolecall.iam.account import IamRole, IamUser
-from rolecall.manifest.names import Names
+from rolecall.manifest.names import Names, Unresolved
 from rolecall.mapping.access_entries import AccessEntry
 from rolecall.mapping.reading.aws_auth import AwsAuth, AwsAuthEntry, parse_aws_auth
 from rolecall.plan.links import principal_key
@@ -34,6 +34,7 @@ class Scope:
     :param keys: the same principals as :func:`~rolecall.plan.links.principal_key` names them.
     :param clusters: ARNs of its clusters.
     :param whole_clusters: those of them on which nobody else is mapped.
+    :param doubtful: names of which it is not known whom they stand for: mappings that may be theirs are left alone.
     """
 
     users: frozenset[tuple[str, str]] = frozenset()
@@ -44,6 +45,7 @@ class Scope:
     keys: frozenset[str] = frozenset()
     clusters: tuple[str, ...] = ()
     whole_clusters: frozenset[str] = frozenset()
+    doubtful: tuple[Unresolved, ...] = ()
 
 
 def scope_of(names: Names) -> Scope:
@@ -64,6 +66,7 @@ def scope_of(names: Names) -> Scope:
         whole_clusters=frozenset(
             arn for name, arn in names.clusters.items() if manifest.clusters[name].unlisted == "remove"
         ),
+        doubtful=tuple(one for one in names.unresolved if one.prefix),
     )
 
 
@@ -83,9 +86,14 @@ def actual(world: World, scope: Scope) -> dict[ResourceId, Value]:
                 found[resource] = {"document": json.loads(text)}
     for arn in scope.clusters:
         if (state := world.clusters.get(arn)) is not None:
-            found |= mappings(state, scope, everybody=arn in scope.whole_clusters)
+            there = mappings(state, scope, everybody=arn in scope.whole_clusters)
+            found |= {resource: value for resource, value in there.items() if not _is_doubtful(scope, resource, value)}
             found |= managed_bindings(state)
     return found
+
+
+def _is_doubtful(scope: Scope, resource: ResourceId, value: Value) -> bool:
+    return any(one.may_be(str(value.get("arn") or resource.name)) for one in scope.doubtful)
 
 
 def linking(world: World) -> dict[ResourceId, Value]:

@@ -132,7 +132,10 @@ class _Building:
         for index, grant in enumerate(self.manifest.grants):
             who = self.names.granted(grant)
             over = grant.until is not None and grant.until <= self.names.now
-            if who is None or who.absent or over:
+            if over or (who is not None and who.absent):
+                continue
+            if who is None:
+                self._bindings_of_doubtful(("grants", index), grant)
                 continue
             for cluster in self.names.granted_clusters(grant):
                 self._grant(("grants", index), grant, who, cluster)
@@ -160,11 +163,22 @@ class _Building:
         for reference in grant.access_policies:
             self._policy(source, found, reference.policy, tuple(reference.namespaces or ()), arn)
         subjects = [("Group", group) for group in grant.groups] or [("User", username)]
-        for kind_and_name in subjects:
+        self._bindings(source, grant, arn, subjects)
+
+    def _bindings_of_doubtful(self, source: PathKey, grant: Grant) -> None:
+        """Bindings of somebody of whom it is not known who they are: they are not removed for that."""
+        if not any(one.prefix and one.name == grant.person for one in self.names.unresolved):
+            return
+        for cluster in self.names.granted_clusters(grant):
+            subjects = [("Group", group) for group in grant.groups] or [("User", grant.username or "")]
+            self._bindings(source, grant, self.names.clusters[cluster], [one for one in subjects if one[1]])
+
+    def _bindings(self, source: PathKey, grant: Grant, cluster: str, subjects: list[tuple[str, str]]) -> None:
+        for subject in subjects:
             for binding in grant.bindings:
                 kind_of_role = "ClusterRole" if binding.cluster_role else "Role"
                 role = binding.cluster_role or binding.role or ""
-                self._binding(source, arn, binding.namespace or "", kind_of_role, role, kind_and_name)
+                self._binding(source, cluster, binding.namespace or "", kind_of_role, role, subject)
 
     def _policy(self, source: PathKey, found: _Mapping, policy: str, namespaces: tuple[str, ...], cluster: str) -> None:
         name = policy.rpartition("/")[2]

@@ -15,7 +15,7 @@ from typing import Any
 from rolecall.access.world import ClusterState, World
 from rolecall.errors import RolecallError
 from rolecall.manifest.load import Loaded
-from rolecall.manifest.names import Names
+from rolecall.manifest.names import Names, Unresolved
 from rolecall.mapping.identity_mappings import status_of
 from rolecall.moments import parse_moment, write_moment
 from rolecall.plan.actual import actual, aws_auth_of, linking, scope_of
@@ -82,6 +82,7 @@ class Planned:
     have: Mapping[ResourceId, Value]
     changes: tuple[Change, ...]
     unread: Mapping[str, str] = field(default_factory=dict)
+    unresolved: tuple[Unresolved, ...] = ()
 
 
 def compare(loaded: Loaded, world: World, now: datetime) -> Planned:
@@ -89,7 +90,9 @@ def compare(loaded: Loaded, world: World, now: datetime) -> Planned:
 
     An account or a cluster that could not be read whole is left out, and named in ``unread`` with the reason.
 
-    :raises ManifestError: where a name of the file stands for nothing in this world.
+    A name that stands for nothing in AWS is in ``unresolved``, and what it says is left as it is.
+
+    :raises ManifestError: if parts of the file contradict each other.
     """
     names = Names(loaded, world, now)
     want = desired(loaded, world, now, names)
@@ -108,7 +111,7 @@ def compare(loaded: Loaded, world: World, now: datetime) -> Planned:
             # What shadows it stays as it is, so it gives nobody anything.
             continue
         changes.append(Change("", resource, before, after))
-    return Planned(names, world, want, have, tuple(changes), unread)
+    return Planned(names, world, want, have, tuple(changes), unread, tuple(names.unresolved))
 
 
 def ordered(planned: Planned) -> tuple[Change, ...]:

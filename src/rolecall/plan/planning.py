@@ -32,13 +32,14 @@ def make_plan(
 
     :param places: account ids and cluster ARNs to which the plan is limited; ``None``: all that the file names.
     :param reach: how accounts and clusters are reached, to be kept with the plan.
-    :raises ManifestError: where a name of the file stands for nothing in this world.
+    :raises ManifestError: if parts of the file contradict each other.
     """
     planned = compare(loaded, world, now)
     if places is not None:
         kept = tuple(change for change in planned.changes if change.resource.place in places)
         unread = {place: why for place, why in planned.unread.items() if place in places}
-        planned = replace(planned, changes=kept, unread=unread)
+        unresolved = tuple(one for one in planned.unresolved if one.account in places)
+        planned = replace(planned, changes=kept, unread=unread, unresolved=unresolved)
     return plan_of(planned, allowances=allowances, reach=reach)
 
 

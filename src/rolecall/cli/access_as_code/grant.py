@@ -105,7 +105,9 @@ def grant(
     new = compare(new_loaded, world, world.read_at)
     names = new.names
     who = [one.arn for one in (names.people.get(granted.person), names.roles[role]) if one]
-    about = About(who, [names.roles[role].arn], [role], [names.clusters[one] for one in cluster or ()])
+    about = About(
+        who, [names.roles[role].arn], [role], (granted.person, role), [names.clusters[one] for one in cluster or ()]
+    )
     made = _plan(target, old, new, about, allow)
     _takes_nothing(made, granted.person, granted.new)
     for text in granted.notes:

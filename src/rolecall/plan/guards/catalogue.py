@@ -26,6 +26,7 @@ GUARDS: Mapping[str, Guard] = {
     "system-masters": mapping.system_masters,
     "mapping-not-read": mapping.mapping_not_read,
     "no-such-principal": mapping.no_such_principal,
+    "unresolved-name": mapping.unresolved_name,
     "shadowed-mapping": mapping.shadowed_mapping,
     "group-without-binding": mapping.group_without_binding,
     "eks-rejects": mapping.eks_rejects,

@@ -86,6 +86,15 @@ def no_such_principal(case: Case) -> Iterator[Finding]:
         yield Finding("no-such-principal", (source[1],), text, advice, place, refuses=key in used)
 
 
+def unresolved_name(case: Case) -> Iterator[Finding]:
+    """A name of the file does not stand for exactly one thing in AWS; what it says is left out."""
+    for one in case.planned.unresolved:
+        place = str(case.planned.names.loaded.place(*one.path))
+        text = f"{one.name} is left out: {one.what}"
+        advice = f"{one.advice}, or go on without {one.name}: --allow unresolved-name:{one.name}"
+        yield Finding("unresolved-name", (one.name,), text, advice, place)
+
+
 def shadowed_mapping(case: Case) -> Iterator[Finding]:
     """A mapping that is written where another one for the same principal speaks first."""
     for change in case.mapping_changes():
