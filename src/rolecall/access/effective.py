@@ -7,11 +7,12 @@ identity, an account or a principal elsewhere. Those stand as what the policy ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rolecall.access.mapped import MappedUser, PrincipalDirectory, is_user, mapped_users
 from rolecall.access.world import World
 from rolecall.iam.graph import MAX_DEPTH, AssumeGraph, Need, OutsiderKind, build_graph
+from rolecall.iam.policy_model import Doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,17 @@ class Reach:
 
     :param roles: ARNs of the roles assumed one after the other; empty where it is the person's own user.
     :param needs: what must be brought along on the way.
-    :param certain: false where it rests on a condition that could not be looked into.
+    :param certain: false if it rests on a condition that could not be looked into, or on anything in ``doubts``. A way
+        that is not certain counts as open where somebody asks whether anything is left, and as closed where somebody
+        asks whether enough is left.
+    :param doubts: the policies on the way that were not understood or not read, and could make this no way: by account,
+        principal, policy and statement, and why. Print them beside whatever is said about the way.
     """
 
     roles: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     certain: bool = True
+    doubts: tuple[Doubt, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +106,30 @@ class EffectiveAccess:
         for arn in sorted(self._known):
             if is_user(arn):
                 found.setdefault(arn, {})[arn] = Reach()
-                self._follow(found, arn, arn, (), depth)
+                self._follow(found, arn, arn, Reach(), depth)
         for role in self.graph.roles:
             for outsider in self.graph.outsiders(role):
                 if outsider.kind is not OutsiderKind.GONE:
                     person = f"{outsider.kind.value} {outsider.name}"
-                    found.setdefault(role, {}).setdefault(person, Reach((role,), certain=not outsider.conditions))
-                    self._follow(found, person, role, (role,), depth - 1)
+                    first = Reach((role,), certain=outsider.certain, doubts=outsider.doubts)
+                    _keep(found.setdefault(role, {}), person, first)
+                    self._follow(found, person, role, first, depth - 1)
         return found
 
-    def _follow(
-        self, found: dict[str, dict[str, Reach]], person: str, start: str, before: tuple[str, ...], depth: int
-    ) -> None:
+    def _follow(self, found: dict[str, dict[str, Reach]], person: str, start: str, before: Reach, depth: int) -> None:
         for path in self.graph.paths(start, depth):
+            doubts = (*before.doubts, *(doubt for edge in path for doubt in edge.doubts))
             reach = Reach(
-                (*before, *(edge.role for edge in path)),
+                (*before.roles, *(edge.role for edge in path)),
                 tuple(need for edge in path for need in edge.needs),
-                all(edge.certain for edge in path),
+                before.certain and all(edge.certain for edge in path),
+                tuple(dict.fromkeys(doubts)),
             )
-            found.setdefault(path[-1].role, {}).setdefault(person, reach)
+            _keep(found.setdefault(path[-1].role, {}), person, reach)
+
+
+def _keep(reaches: dict[str, Reach], person: str, reach: Reach) -> None:
+    """The first way stays, unless it was not certain and this one is."""
+    known = reaches.get(person)
+    if known is None or (reach.certain and not known.certain):
+        reaches[person] = reach

@@ -1,4 +1,4 @@
-"""What changes between two worlds for people: who gains, who loses, for whom access becomes another, who is locked out.
+"""What changes between two worlds for people: who gains access, who loses it, whose changes, and who is locked out.
 
 Two worlds that were computed from one another share what does not differ, and only the rest is looked at.
 """
@@ -6,12 +6,13 @@ Two worlds that were computed from one another share what does not differ, and o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rolecall.access.effective import EffectiveAccess, Reach
 from rolecall.access.mapped import MappedUser
 from rolecall.access.world import World
+from rolecall.iam.policy_model import Doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +21,23 @@ class Seat:
 
     :param roles: the roles assumed one after the other; empty: as the user itself.
     :param needs: what must be brought along, as sentences.
+    :param certain: false if it depends on something that is not known: on ``doubts``, or on conditions that a trust
+        policy has about somebody outside.
+    :param doubts: what was not understood or not read of the policies on the way.
     """
 
     roles: tuple[str, ...]
     needs: tuple[str, ...]
     user: MappedUser
+    certain: bool = True
+    doubts: tuple[Doubt, ...] = field(default=(), compare=False)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "roles": list(self.roles),
             "needs": list(self.needs),
+            "certain": self.certain,
+            "doubts": [doubt.to_json() for doubt in self.doubts],
             "username": self.user.username,
             "groups": list(self.user.groups),
             "permissions": [
@@ -65,16 +73,39 @@ class AccessChange:
 
 
 @dataclass(frozen=True, slots=True)
+class PerhapsLockedOut:
+    """A cluster that somebody surely got into before; what is left to them is not certain.
+
+    Do not say of them that no way is left, nor that a way is left.
+
+    :param doubts: what the remaining ways hang on; empty: only on conditions about somebody outside.
+    """
+
+    person: str
+    cluster: str
+    doubts: tuple[Doubt, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "person": self.person,
+            "cluster": self.cluster,
+            "doubts": [doubt.to_json() for doubt in self.doubts],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """The difference between two worlds for people.
 
-    :param locked_out: by person, the clusters that they got into and do not any more, by whatever way.
+    :param locked_out: by person, the clusters that they got into and for certain do not any more, by whatever way.
+    :param perhaps_locked_out: who certainly got into a cluster, and has only ways left that are not certain.
     """
 
     gains: tuple[AccessChange, ...] = ()
     losses: tuple[AccessChange, ...] = ()
     changes: tuple[AccessChange, ...] = ()
     locked_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    perhaps_locked_out: tuple[PerhapsLockedOut, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.gains or self.losses or self.changes)
@@ -86,6 +117,7 @@ class Effects:
             "losses": [change.to_json() for change in self.losses],
             "changes": [change.to_json() for change in self.changes],
             "lockedOut": [{"person": person, "clusters": list(clusters)} for person, clusters in self.locked_out],
+            "perhapsLockedOut": [one.to_json() for one in self.perhaps_locked_out],
         }
 
 
@@ -99,11 +131,13 @@ def effects(before: EffectiveAccess, after: EffectiveAccess) -> Effects:
     changes = [AccessChange(*key, tuple(sorted(people))) for key, people in found.items()]
     changes.sort(key=lambda change: (change.cluster, change.principal, change.people))
     losses = tuple(change for change in changes if change.after is None)
+    others = tuple(change for change in changes if change.before is not None and change.after is not None)
     return Effects(
         tuple(change for change in changes if change.before is None),
         losses,
-        tuple(change for change in changes if change.before is not None and change.after is not None),
+        others,
         tuple(_locked_out(losses, after)),
+        tuple(_perhaps_locked_out((*losses, *others), before, after)),
     )
 
 
@@ -142,7 +176,7 @@ def _seats(
 def _seat(user: MappedUser | None, reach: Reach | None) -> Seat | None:
     if user is None or reach is None:
         return None
-    return Seat(reach.roles, tuple(str(need) for need in reach.needs), user)
+    return Seat(reach.roles, tuple(str(need) for need in reach.needs), user, reach.certain, reach.doubts)
 
 
 def _locked_out(losses: Iterable[AccessChange], after: EffectiveAccess) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -156,5 +190,23 @@ def _locked_out(losses: Iterable[AccessChange], after: EffectiveAccess) -> Itera
             yield person, clusters
 
 
+def _perhaps_locked_out(
+    changes: Iterable[AccessChange], before: EffectiveAccess, after: EffectiveAccess
+) -> Iterator[PerhapsLockedOut]:
+    affected = {(person, change.cluster) for change in changes for person in change.people}
+    for person, cluster in sorted(affected):
+        left = tuple(_reaches(after, person, cluster))
+        sure = any(reach.certain for reach in _reaches(before, person, cluster))
+        if left and sure and not any(reach.certain for reach in left):
+            doubts = dict.fromkeys(doubt for reach in left for doubt in reach.doubts)
+            yield PerhapsLockedOut(person, cluster, tuple(doubts))
+
+
 def _gets_in(access: EffectiveAccess, person: str, cluster: str) -> bool:
-    return any(person in access.reached_by(principal) for principal in access.mapped(cluster))
+    return any(True for _ in _reaches(access, person, cluster))
+
+
+def _reaches(access: EffectiveAccess, person: str, cluster: str) -> Iterator[Reach]:
+    for principal in access.mapped(cluster):
+        if (reach := access.reached_by(principal).get(person)) is not None:
+            yield reach

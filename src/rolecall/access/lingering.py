@@ -27,7 +27,9 @@ from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
 from rolecall.iam.account import IamRole
 from rolecall.iam.assume_role import CHAINED_LIMIT
-from rolecall.iam.graph import MAX_DEPTH, AssumeGraph, Edge, OutsiderKind
+from rolecall.iam.graph import MAX_DEPTH, AssumeGraph, Edge, Outsider, OutsiderKind
+from rolecall.iam.policy_model import Doubt
+from rolecall.iam.statements import Grant
 
 CHAINED = timedelta(seconds=CHAINED_LIMIT)
 WEBHOOK_CACHE = timedelta(minutes=7)
@@ -63,8 +65,10 @@ class Standing:
 
     :param roles: ARNs of the roles to assume one after the other; empty: mapped themselves.
     :param needs: what must be brought along, as sentences.
-    :param certain: false where it depends on what cannot be seen from here.
+    :param certain: false if it depends on what cannot be seen from here, or on anything in ``doubts``. Then the way
+        must be called neither open nor closed.
     :param why: what keeps it open, as a sentence.
+    :param doubts: what was not understood or not read of the policies on the way.
     """
 
     cluster: str
@@ -73,6 +77,7 @@ class Standing:
     needs: tuple[str, ...]
     certain: bool
     why: str
+    doubts: tuple[Doubt, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -83,6 +88,7 @@ class Standing:
             "needs": list(self.needs),
             "certain": self.certain,
             "why": self.why,
+            "doubts": [doubt.to_json() for doubt in self.doubts],
         }
 
 
@@ -92,16 +98,17 @@ class _Way:
     needs: tuple[str, ...] = ()
     certain: bool = True
     why: str = ""
+    doubts: tuple[Doubt, ...] = ()
 
 
 def standing(access: EffectiveAccess, person: str) -> tuple[Standing, ...]:
     """The ways that are open to a user or role, by cluster."""
     ways = _ways(access.graph, person)
     found = [
-        Standing(cluster, ways[arn].roles, user, ways[arn].needs, ways[arn].certain, ways[arn].why)
+        Standing(cluster, way.roles, user, way.needs, way.certain, way.why, way.doubts)
         for cluster in access.world.clusters
         for arn, user in access.mapped(cluster).items()
-        if arn in ways
+        if (way := ways.get(arn)) is not None
     ]
     return tuple(sorted(found, key=lambda one: (one.cluster, one.roles)))
 
@@ -156,22 +163,28 @@ def _ways(graph: AssumeGraph, person: str) -> dict[str, _Way]:
     known = person in {edge.source for edge in graph.edges_from(person)} or _is_read(graph, person)
     if known:
         return ways
-    for role, certain, why in _named_outside(graph, person):
-        ways.setdefault(role, _Way((role,), certain=certain, why=why))
+    # Those that are certain first.
+    for outsider, certain, why in sorted(_named_outside(graph, person), key=lambda found: not found[1]):
+        role = outsider.role
+        ways.setdefault(role, _Way((role,), certain=certain, why=why, doubts=outsider.doubts))
         for path in graph.paths(role, MAX_DEPTH - 1):
             way = _way(path, why)
-            ways.setdefault(path[-1].role, _Way((role, *way.roles), way.needs, certain and way.certain, why))
+            doubts = tuple(dict.fromkeys((*outsider.doubts, *way.doubts)))
+            ways.setdefault(path[-1].role, _Way((role, *way.roles), way.needs, certain and way.certain, why, doubts))
     return ways
 
 
 def _way(path: tuple[Edge, ...], why: str) -> _Way:
     needs = tuple(dict.fromkeys(str(need) for edge in path for need in edge.needs))
-    return _Way(tuple(edge.role for edge in path), needs, all(edge.certain for edge in path), why)
+    doubts = tuple(dict.fromkeys(doubt for edge in path for doubt in edge.doubts))
+    return _Way(tuple(edge.role for edge in path), needs, all(edge.certain for edge in path), why, doubts)
 
 
 def _why(first: Edge) -> str:
     name = PrincipalArn.parse(first.role).name
-    if first.grant.name == "ACCOUNT":
+    if first.grant is Grant.NONE:
+        return f"role {name} may trust them"
+    if first.grant is Grant.ACCOUNT:
         return f"role {name} trusts the whole account, and their own policies allow them to assume it"
     return f"role {name} trusts them"
 
@@ -183,24 +196,28 @@ def _is_read(graph: AssumeGraph, person: str) -> bool:
         return False
 
 
-def _named_outside(graph: AssumeGraph, person: str) -> Iterator[tuple[str, bool, str]]:
-    """Roles that trust somebody of an account that was not read, by name, by account, or with everybody."""
+def _named_outside(graph: AssumeGraph, person: str) -> Iterator[tuple[Outsider, bool, str]]:
+    """By which roles somebody of an account that was not read is trusted, whether that is certain, and how."""
     account = PrincipalArn.parse(person).account
     for role in graph.roles:
         name = PrincipalArn.parse(role).name
         for outsider in graph.outsiders(role):
             if outsider.kind is OutsiderKind.PRINCIPAL and outsider.name == person:
-                yield role, not outsider.conditions, f"role {name} trusts them"
+                yield outsider, outsider.certain, f"role {name} trusts them"
             elif outsider.kind is OutsiderKind.ACCOUNT and account in outsider.name:
-                yield role, False, f"role {name} trusts the whole account {account}, whose policies are not known here"
+                yield (
+                    outsider,
+                    False,
+                    f"role {name} trusts the whole account {account}, whose policies are not known here",
+                )
             elif outsider.kind is OutsiderKind.EVERYONE:
-                yield role, not outsider.conditions, f"role {name} trusts everybody"
+                yield outsider, outsider.certain, f"role {name} trusts everybody"
 
 
 def _direct(graph: AssumeGraph, person: str) -> set[str]:
     """The roles that somebody can assume without another one before."""
     found = {edge.role for edge in graph.edges_from(person)}
-    return found if found or _is_read(graph, person) else {role for role, _, _ in _named_outside(graph, person)}
+    return found if found or _is_read(graph, person) else {one.role for one, _, _ in _named_outside(graph, person)}
 
 
 def _closure(first: set[str], after: AssumeGraph, before: AssumeGraph) -> set[str]:

@@ -6,7 +6,7 @@ what a tool must be told so that it brings along what a trust policy asks for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from rolecall.access.effective import EffectiveAccess
@@ -17,6 +17,7 @@ from rolecall.errors import InvalidArnError
 from rolecall.iam.account import Account, IamRole, IamUser
 from rolecall.iam.edges import Edge
 from rolecall.iam.needs import NeedKind
+from rolecall.iam.policy_model import Doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,9 @@ class AssumableRole:
 
     :param arn: with its path.
     :param max_duration: seconds that a session may last; ``None`` where that is not known.
-    :param certain: false where somebody else has the last word: the caller's own policies, or a trust policy that is
-        not known.
+    :param certain: false if something that is not known has the last word: the caller's own policies, a trust policy
+        that was not read, or anything in ``doubts``.
+    :param doubts: what was not understood or not read of the policies.
     """
 
     arn: str
@@ -58,6 +60,7 @@ class AssumableRole:
     mfa: bool = False
     max_duration: int | None = None
     certain: bool = True
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def principal(self) -> PrincipalArn:
@@ -103,7 +106,7 @@ def reach_of_world(world: World, caller: Caller, only_roles: Collection[str] = (
         if is_wanted(edge.role, only_roles)
     )
     clusters: list[Reachable] = []
-    notes: list[str] = []
+    notes = list(doubt_notes(roles))
     for arn, state in world.clusters.items():
         address = ClusterAddress(state.account, state.region, state.name)
         mapped = {_identity(principal) for principal in access.mapped(arn)}
@@ -128,7 +131,15 @@ def assumable_role(edge: Edge, max_duration: int | None, *, certain: bool | None
         any(choice.need.kind is NeedKind.MFA and choice.values[0] != "false" for choice in edge.offer),
         max_duration,
         edge.certain if certain is None else certain,
+        edge.doubts,
     )
+
+
+def doubt_notes(roles: Iterable[AssumableRole]) -> Iterator[str]:
+    """What was not understood about whether roles can be assumed, as sentences."""
+    for role in roles:
+        for doubt in role.doubts:
+            yield f"whether role {role.principal.name} can be assumed is not certain: {doubt}"
 
 
 def is_wanted(role: str, wanted: Collection[str], *also: str) -> bool:

@@ -69,7 +69,7 @@ def _user(found: Mapping[str, Any]) -> IamUser:
         found["UserId"],
         found.get("Path", "/"),
         _tags(found),
-        _inline(found.get("UserPolicyList"), found["Arn"]),
+        _inline(found.get("UserPolicyList")),
         _attached(found),
         tuple(found.get("GroupList") or ()),
         _boundary(found),
@@ -78,20 +78,20 @@ def _user(found: Mapping[str, Any]) -> IamUser:
 
 
 def _group(found: Mapping[str, Any]) -> IamGroup:
-    return IamGroup(found["GroupName"], _inline(found.get("GroupPolicyList"), found["Arn"]), _attached(found))
+    return IamGroup(found["GroupName"], _inline(found.get("GroupPolicyList")), _attached(found))
 
 
 def _role(found: Mapping[str, Any], rest: Mapping[str, Any]) -> IamRole:
     return IamRole(
         found["RoleName"],
         found["Arn"],
-        _document(found["AssumeRolePolicyDocument"], found["Arn"]),
+        _document(found["AssumeRolePolicyDocument"]),
         found["RoleId"],
         found.get("Path", "/"),
         rest.get("Description", ""),
         rest.get("MaxSessionDuration", DEFAULT_DURATION),
         _tags(found),
-        _inline(found.get("RolePolicyList"), found["Arn"]),
+        _inline(found.get("RolePolicyList")),
         _attached(found),
         _boundary(found),
         found.get("CreateDate"),
@@ -102,21 +102,24 @@ def _managed(policies: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
     for policy in policies:
         for version in policy.get("PolicyVersionList") or ():
             if version["IsDefaultVersion"]:
-                yield policy["Arn"], _document(version["Document"], policy["Arn"])
+                yield policy["Arn"], _document(version["Document"])
 
 
-def _inline(found: Iterable[Mapping[str, Any]] | None, owner: str) -> Mapping[str, str]:
+def _inline(found: Iterable[Mapping[str, Any]] | None) -> Mapping[str, str]:
     if not found:
         return NONE
-    return {policy["PolicyName"]: _document(policy["PolicyDocument"], owner) for policy in found}
+    return {policy["PolicyName"]: _document(policy["PolicyDocument"]) for policy in found}
 
 
-def _document(found: str | Mapping[str, Any], owner: str) -> str:
-    """botocore has decoded it already, unless it is not the JSON that IAM promises."""
+def _document(found: str | Mapping[str, Any]) -> str:
+    """botocore has decoded it already, unless it is not the JSON that IAM promises: then it stays as it is.
+
+    Such a document is unclear wherever it has a say; it does not stop the reading of the account.
+    """
     try:
         return canonical_document(found)
-    except ValueError as error:
-        raise AwsError(f"IAM gave a policy that is not JSON: {error}", where=owner) from None
+    except ValueError:
+        return str(found)
 
 
 def _attached(found: Mapping[str, Any]) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ def _standing(way: Standing) -> Iterator[str]:
     yield f"    ! {place_label(way.cluster)} as {shown(way.user.username)}{how}{sure}"
     needs = f"; with {shown(', '.join(way.needs))}" if way.needs else ""
     yield f"        {shown(way.why)}{needs}"
+    yield from (f"        not certain: {shown(str(doubt))}" for doubt in way.doubts)
 
 
 def _lingering(one: Lingering) -> Iterator[str]:

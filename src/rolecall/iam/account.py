@@ -16,7 +16,7 @@ from typing import Any
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.assume_role import DEFAULT_DURATION, TrustedRole
-from rolecall.iam.documents import PolicyDocument, PolicyKind, parse_policy
+from rolecall.iam.documents import PolicyDocument, PolicyKind, read_policy, unread_document
 from rolecall.iam.evaluate import PolicySet
 from rolecall.iam.principals import Principal, Session
 
@@ -40,7 +40,7 @@ class IamUser:
     :param user_id: ``AIDA...``; empty for a user that does not exist yet.
     :param groups: names of its groups.
     :param boundary: ARN of the permissions boundary, or empty.
-    :param created: when, to the second, which tells a user made anew from the one before; ``None`` where not known.
+    :param created: when, to the second, which tells a recreated user from the one before; ``None`` if not known.
     """
 
     name: str
@@ -107,27 +107,36 @@ class Account:
             PrincipalKind.ASSUMED_ROLE, self.id, arn, who.arn, ident, f"{ident}:{name}", "", who.name, session, who.tags
         )
 
-    def policies(self, who: IamUser | IamRole) -> PolicySet:
-        """Every policy on the side of a user or role that the account knows."""
-        identity = tuple(document(text, PolicyKind.IDENTITY, name) for name, text in self.identity_texts(who))
-        return PolicySet(identity, self.boundary(who))
+    def policies(self, who: IamUser | IamRole, *, named: bool = True) -> PolicySet:
+        """Every policy on the side of a user or role that the account knows; what was not read is unclear.
 
-    def identity_texts(self, who: IamUser | IamRole) -> Iterator[tuple[str, str]]:
-        """Name and text of each policy that gives a user or role its permissions, its groups' policies included."""
+        :param named: whether the documents say whose they are.
+        """
+        identity = tuple(
+            document(text, PolicyKind.IDENTITY, name if named else "") for name, text in self.identity_texts(who)
+        )
+        return PolicySet(identity, self.boundary(who, named=named))
+
+    def identity_texts(self, who: IamUser | IamRole) -> Iterator[tuple[str, str | None]]:
+        """Name and text of each policy that gives a user or role its permissions, its groups' policies included.
+
+        The text is ``None`` if it was not read.
+        """
         whose = _whose(who)
         yield from self._texts(who.inline, who.attached, whose)
         if isinstance(who, IamUser):
             for name in who.groups:
                 if group := self.groups.get(name):
                     yield from self._texts(group.inline, group.attached, f"group {name}")
+                else:
+                    yield f"policies of group {name}", None
 
-    def boundary(self, who: IamUser | IamRole) -> PolicyDocument | None:
-        """The permissions boundary of a user or role; one that cannot be read grants nothing, rather than be none."""
+    def boundary(self, who: IamUser | IamRole, *, named: bool = True) -> PolicyDocument | None:
+        """The permissions boundary of a user or role; one that was not read allows nothing for certain."""
         if not who.boundary:
             return None
-        name = f"permissions boundary of {_whose(who)}"
-        text = self.managed.get(who.boundary)
-        return document(text, PolicyKind.BOUNDARY, name) if text else PolicyDocument(PolicyKind.BOUNDARY, (), name=name)
+        name = f"permissions boundary of {_whose(who)}" if named else ""
+        return document(self.managed.get(who.boundary), PolicyKind.BOUNDARY, name)
 
     def trusted(self, role: IamRole) -> TrustedRole:
         """A role as the rules of AssumeRole need it."""
@@ -140,12 +149,13 @@ class Account:
             role.tags,
         )
 
-    def _texts(self, inline: Mapping[str, str], attached: tuple[str, ...], whose: str) -> Iterator[tuple[str, str]]:
+    def _texts(
+        self, inline: Mapping[str, str], attached: tuple[str, ...], whose: str
+    ) -> Iterator[tuple[str, str | None]]:
         for name, text in inline.items():
             yield f"inline policy {name} of {whose}", text
         for arn in attached:
-            if arn in self.managed:
-                yield f"policy {arn} of {whose}", self.managed[arn]
+            yield f"policy {arn} of {whose}", self.managed.get(arn)
 
 
 def _whose(who: IamUser | IamRole) -> str:
@@ -153,9 +163,11 @@ def _whose(who: IamUser | IamRole) -> str:
 
 
 @lru_cache(maxsize=65_536)
-def document(text: str, kind: PolicyKind, name: str) -> PolicyDocument:
-    """A policy document, parsed once; :class:`rolecall.iam.documents.PolicyError` where AWS would not take it."""
-    return parse_policy(text, kind, name=name)
+def document(text: str | None, kind: PolicyKind, name: str) -> PolicyDocument:
+    """A policy document, read once; ``None`` stands for one that was not read."""
+    if text is None:
+        return unread_document(kind, "the policy's document was not read", name=name)
+    return read_policy(text, kind, name=name)
 
 
 def canonical_document(found: str | Mapping[str, Any]) -> str:

@@ -15,8 +15,8 @@ from types import MappingProxyType
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.compiled import CompiledPolicies
-from rolecall.iam.documents import PolicyDocument, PolicyKind
 from rolecall.iam.evaluate import Effect, PolicySet, evaluate
+from rolecall.iam.policy_model import Doubt, PolicyDocument, PolicyKind
 from rolecall.iam.principals import NO_TAGS, Principal, Session
 from rolecall.iam.request import AuthorizationRequest, request_context
 from rolecall.iam.statements import statement_applies
@@ -98,12 +98,15 @@ class AssumeRoleDecision:
 
     :param reasons: what determined it; for a refusal what was missing and on which side. AWS never tells a caller
         this much, so it belongs in explanations and not in the endpoint's answer.
+    :param doubts: what was not understood and could make the answer another one; with a refusal: the caller *may* get
+        a session after all.
     """
 
     session: Session | None
     reasons: tuple[Reason, ...]
     error_code: str = ""
     error_message: str = ""
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -128,17 +131,22 @@ def decide_assume_role(
         return _denied("sts:AssumeRole", request, principal, (Reason("no-such-role", "there is no such role"),))
     context = assume_role_context(request, principal, role)
     policies = replace(caller_policies, rcps=role_rcps, resource=role.trust, resource_principal_ids=role.principal_ids)
-    reasons: list[Reason] = []
-    for action in _needed(request, principal):
-        decision = evaluate(AuthorizationRequest(principal, action, role.arn, role.account, context), policies)
+    decisions = {
+        action: evaluate(AuthorizationRequest(principal, action, role.arn, role.account, context), policies)
+        for action in _needed(request, principal)
+    }
+    invalid = _invalid(request, principal, role)
+    # Where one of the permissions is refused for certain, nothing about the others can change the answer.
+    open_to_doubt = invalid is None and all(found.allowed or found.doubts for found in decisions.values())
+    doubts = tuple(dict.fromkeys(doubt for found in decisions.values() for doubt in found.doubts if open_to_doubt))
+    for action, decision in decisions.items():
         if not decision.allowed:
             because = decision.because(action) if decision.effect is Effect.EXPLICIT_DENY else ""
-            return _denied(action, request, principal, decision.reasons, because)
-        reasons += decision.reasons
-    refused = _invalid(request, principal, role)
-    if refused is not None:
-        return refused
-    return AssumeRoleDecision(_session(request, principal, role), tuple(reasons))
+            return replace(_denied(action, request, principal, decision.reasons, because), doubts=doubts)
+    if invalid is not None:
+        return invalid
+    reasons = tuple(reason for decision in decisions.values() for reason in decision.reasons)
+    return AssumeRoleDecision(_session(request, principal, role), reasons, doubts=doubts)
 
 
 def may_assume_role(

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.conditions import condition_holds
-from rolecall.iam.documents import Condition, PolicyDocument, PolicyKind, Statement
-from rolecall.iam.evaluate import ALWAYS_ALLOWED, Effect, PolicySet
+from rolecall.iam.doubts import has_unclear
+from rolecall.iam.evaluate import ALWAYS_ALLOWED, Effect, PolicySet, evaluate
 from rolecall.iam.matching import resource_matcher
 from rolecall.iam.operators import Quantifier
+from rolecall.iam.policy_model import Condition, Doubt, PolicyDocument, PolicyKind, Statement
 from rolecall.iam.request import AuthorizationRequest
 from rolecall.iam.statements import Grant, action_fits, grant_of, resource_fits
 from rolecall.iam.variables import has_variables
@@ -42,10 +43,11 @@ class _Plan:
 class CompiledPolicies:
     """A :class:`PolicySet` ready for many decisions."""
 
-    __slots__ = ("_plans", "policies")
+    __slots__ = ("_plans", "_unclear", "policies")
 
     def __init__(self, policies: PolicySet) -> None:
         self.policies = policies
+        self._unclear = has_unclear(policies)
         self._plans: dict[str, _Plan] = {}
 
     def decide(self, request: AuthorizationRequest) -> Effect:
@@ -62,6 +64,10 @@ class CompiledPolicies:
         if self._allowed(plan, request, root):
             return Effect.ALLOW
         return Effect.ALLOW if request.action.lower() == ALWAYS_ALLOWED else Effect.IMPLICIT_DENY
+
+    def doubts(self, request: AuthorizationRequest) -> tuple[Doubt, ...]:
+        """The doubts that :func:`rolecall.iam.evaluate.evaluate` has about the same request."""
+        return evaluate(request, self.policies).doubts if self._unclear else ()
 
     def _allowed(self, plan: _Plan, request: AuthorizationRequest, root: bool) -> bool:
         for level in plan.levels:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rolecall.iam.documents import Condition
 from rolecall.iam.operators import Quantifier
+from rolecall.iam.policy_model import Condition
 from rolecall.iam.variables import has_variables, protect, substitute
 
 Context = Mapping[str, tuple[str, ...]]
@@ -36,7 +36,9 @@ def condition_holds(condition: Condition, context: Context, variables: bool) -> 
     if operator.quantifier is Quantifier.ANY:
         return any(_value_holds(condition, value, context, variables) for value in values)
     if operator.quantifier is Quantifier.ALL:
-        return all(_value_holds(condition, value, context, variables) for value in values)
+        # "... or if the key values resolve to a null data set, such as an empty string" (IAM user guide,
+        # "Set operators for multivalued context keys").
+        return not any(values) or all(_value_holds(condition, value, context, variables) for value in values)
     if len(values) > 1:
         # Several values need a set operator; without one the result is not documented, so it is a refusal: a
         # positive operator is false, a negated one holds only where every value passes.

@@ -1,36 +1,39 @@
-"""Which context keys a decision asked for and did not get: what a simulation has to be told besides.
+"""Context keys that can have several values, whatever number they have in one request.
 
-Source: IAM API reference, SimulatePrincipalPolicy, ``MissingContextValues``.
+Source: IAM user guide, "AWS global condition context keys" (keys whose value is a list) and "Available keys for AWS
+OIDC federation"; service authorization reference, keys of type ArrayOfString and ArrayOfARN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+_SEVERAL = frozenset(
+    {
+        "aws:calledvia",
+        "aws:principalorgpaths",
+        "aws:principalservicenameslist",
+        "aws:resourceorgpaths",
+        "aws:sourceorgpaths",
+        "aws:tagkeys",
+        "sts:transitivetagkeys",
+        "sts:requestcontextproviders",
+        "iam:fido-fips-140-2-certification",
+        "iam:fido-certification",
+        "dynamodb:attributes",
+        "dynamodb:leadingkeys",
+        "kms:encryptioncontextkeys",
+        "kms:grantoperations",
+        "s3:requestobjecttagkeys",
+        "eks:namespaces",
+        "eks:kubernetesgroups",
+        "eks:loggingtype",
+        "route53:changeresourcerecordsetsnormalizedrecordnames",
+    }
+)
+# Claims of identity providers that are lists: the methods of a login, the groups of a directory.
+_ENDINGS = (":amr", "tagkeys")
 
-from rolecall.iam.documents import PolicyDocument, Statement
-from rolecall.iam.request import AuthorizationRequest
-from rolecall.iam.statements import action_fits
-from rolecall.iam.variables import needed_keys
 
-
-def missing_keys(policies: Iterable[PolicyDocument], request: AuthorizationRequest) -> tuple[str, ...]:
-    """The keys, as written, that statements about the request's action name and its context lacks; each once."""
-    found: dict[str, str] = {}
-    for policy in policies:
-        for statement in policy.statements:
-            if action_fits(statement, request.action.lower()):
-                for key in _named(statement, policy.has_variables):
-                    if key.lower() not in request.context:
-                        found.setdefault(key.lower(), key)
-    return tuple(found[key] for key in sorted(found))
-
-
-def _named(statement: Statement, variables: bool) -> Iterator[str]:
-    for condition in statement.conditions:
-        yield condition.written or condition.key
-        if variables and condition.operator.takes_variables:
-            for value in condition.values:
-                yield from needed_keys(value)
-    if variables:
-        for resource in (*statement.resources, *statement.not_resources):
-            yield from needed_keys(resource)
+def has_several_values(key: str) -> bool:
+    """Whether a context key is one that can have several values; any case."""
+    key = key.lower()
+    return key in _SEVERAL or key.endswith(_ENDINGS)

@@ -1,31 +1,68 @@
-"""Policy documents: read from JSON, checked, and refused with the JSON path of what is wrong.
+"""Policy documents, read from JSON: statement by statement, so that what is not understood spoils only itself.
 
-Source: IAM user guide, "Grammar of the IAM JSON policy language" and "IAM and AWS STS quotas".
+AWS checks the grammar of a document when it is saved, and not what its names mean. A document of a live account is
+therefore read leniently (:func:`read_policy`): a name that means nothing matches nothing, and what is not understood
+makes its own statement unclear (:class:`~rolecall.iam.policy_model.Unclear`) and no other. :func:`parse_policy` reads
+the same and raises for the first thing that is wrong; it is for documents that people are writing.
+
+Sources: IAM user guide, "Grammar of the IAM JSON policy language"; which documents AWS takes: moto,
+``tests/test_iam/test_iam_policies.py``, as LocalStack recorded AWS's answers to them (2026-02).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
-from enum import Enum
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rolecall.errors import RolecallError
 from rolecall.iam.matching import matcher
-from rolecall.iam.operators import Operator, parse_operator
+from rolecall.iam.operators import parse_operator
+from rolecall.iam.policy_model import (
+    WITH_PRINCIPAL,
+    Condition,
+    Doubt,
+    PolicyDocument,
+    PolicyError,
+    PolicyKind,
+    Principals,
+    Statement,
+    Unclear,
+    unread_document,
+)
 
-MAX_DOCUMENT = 131_072
-MAX_STATEMENTS = 1_000
-MAX_VALUES = 5_000
-MAX_VALUE_LENGTH = 4_096
+__all__ = [
+    "Condition",
+    "Doubt",
+    "PolicyDocument",
+    "PolicyError",
+    "PolicyKind",
+    "Principals",
+    "Statement",
+    "Unclear",
+    "parse_policy",
+    "read_policy",
+    "unread_document",
+]
+
+# IAM's largest quota is 10,240 characters, but AWS's own managed policies are exempt: AWSSupportServiceRolePolicy has
+# 152,297 (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSSupportServiceRolePolicy.html).
+MAX_DOCUMENT = 1_048_576
 VERSIONS = ("2012-10-17", "2008-10-17")
+_ELEMENTS = frozenset(
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+)
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
-_ACTION = re.compile(r"\*|[A-Za-z0-9\-?*]+:[A-Za-z0-9\-?*]+", re.ASCII)
-_VENDOR = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
+_VENDOR = re.compile(r"[A-Za-z0-9\-.?*]+", re.ASCII)
+_NO_VENDOR = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
 _SID = re.compile(r"[\x20-\x7e]{0,512}")
 # IAM user guide, "IAM JSON policy elements: Sid". Policies of resources elsewhere (S3, KMS) may have spaces in it.
-_IAM_SID = re.compile(r"[0-9A-Za-z]{0,512}", re.ASCII)
+_IAM_SID = re.compile(r"[0-9A-Za-z]*", re.ASCII)
+_WRONG_SID = (
+    "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*"
+)
 # What a role's trust policy can be about (AWS service authorization reference, AWS STS, resource type role).
 _TRUST_ACTIONS = (
     "sts:assumerole",
@@ -35,8 +72,9 @@ _TRUST_ACTIONS = (
     "sts:setsourceidentity",
     "sts:tagsession",
 )
+# IAM user guide, "IAM identifiers": paths may have any printable character, names fewer.
 _PRINCIPAL_ARN = re.compile(
-    r"arn:[a-z-]{3,20}:(?:iam::[0-9]{12}:(?:root|(?:user|role)/[\w+=,.@/!-]+)"
+    r"arn:[a-z-]{3,20}:(?:iam::[0-9]{12}:(?:root|(?:user|role)/(?:[\x21-\x7e]*/)?[\w+=,.@-]+)"
     r"|sts::[0-9]{12}:(?:assumed-role/[\w+=,.@/-]+/[\w+=,.@-]+|federated-user/[\w+=,.@-]+))",
     re.ASCII,
 )
@@ -47,120 +85,58 @@ _FEDERATED = re.compile(
     rf"arn:[a-z-]{{3,20}}:iam::[0-9]{{12}}:(?:oidc|saml)-provider/[\x21-\x29\x2b-\x3e\x40-\x7e]+|{_SERVICE.pattern}",
     re.ASCII,
 )
-_UNIQUE_ID = re.compile(r"(?:AIDA|AROA)[A-Z0-9]{12,28}", re.ASCII)
+# IAM user guide, "Unique identifiers": users AIDA, roles AROA; others name nobody who can call.
+_UNIQUE_ID = re.compile(r"A[A-Z0-9]{3}[A-Z0-9]{12,28}", re.ASCII)
 
 
-class PolicyKind(Enum):
-    """Where a policy is attached decides what it may say."""
-
-    IDENTITY = "identity-based policy"
-    RESOURCE = "resource-based policy"
-    TRUST = "role trust policy"
-    BOUNDARY = "permissions boundary"
-    SESSION = "session policy"
-    SCP = "service control policy"
-    RCP = "resource control policy"
-
-
-_WITH_PRINCIPAL = {PolicyKind.RESOURCE, PolicyKind.TRUST, PolicyKind.RCP}
-
-
-class PolicyError(RolecallError):
-    """A policy document is not one that AWS would take."""
-
-    def __init__(self, what: str, json_path: str) -> None:
-        self.json_path = json_path
-        super().__init__(what, where=json_path)
-
-
-@dataclass(frozen=True, slots=True)
-class Principals:
-    """The ``Principal`` or ``NotPrincipal`` element.
-
-    :param everyone: whether ``*`` is among them.
-    :param aws: account ids, ARNs and unique ids, in order.
-    """
-
-    everyone: bool = False
-    aws: tuple[str, ...] = ()
-    service: tuple[str, ...] = ()
-    federated: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One operator with one key: true where the request's values of ``key`` satisfy it.
-
-    :param key: lower-case.
-    :param values: as texts; numbers and booleans of the JSON are written as JSON writes them.
-    :param written: the key as the policy writes it, for people.
-    """
-
-    operator: Operator
-    key: str
-    values: tuple[str, ...]
-    written: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement. ``index`` counts from 0; actions are lower-case, because IAM compares them without case."""
-
-    index: int
-    sid: str
-    allows: bool
-    actions: tuple[str, ...] = ()
-    not_actions: tuple[str, ...] = ()
-    resources: tuple[str, ...] = ()
-    not_resources: tuple[str, ...] = ()
-    principals: Principals | None = None
-    not_principals: Principals | None = None
-    conditions: tuple[Condition, ...] = ()
-
-    def __str__(self) -> str:
-        return f"statement {self.sid!r}" if self.sid else f"statement {self.index}"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyDocument:
-    """A checked policy. ``name`` says whose it is, in reasons: ``inline policy X of role Y``."""
-
-    kind: PolicyKind
-    statements: tuple[Statement, ...]
-    version: str = "2008-10-17"
-    name: str = ""
-    id: str = ""
-
-    @property
-    def has_variables(self) -> bool:
-        """Only the newer version of the language knows policy variables."""
-        return self.version == "2012-10-17"
+def read_policy(text: str, kind: PolicyKind, *, name: str = "") -> PolicyDocument:
+    """The policy that ``text`` spells, as far as it is understood; the rest is in its ``unclear``. Never fails."""
+    return _read(text, kind, name, [])
 
 
 def parse_policy(text: str, kind: PolicyKind, *, name: str = "") -> PolicyDocument:
-    """The policy that ``text`` spells; :class:`PolicyError` names the JSON path of what AWS would refuse."""
-    document = _load(text)
-    _known(document, {"Version", "Id", "Statement"}, "$")
-    version = document.get("Version", "2008-10-17")
-    if version not in VERSIONS:
-        raise PolicyError(f"Version is one of {', '.join(VERSIONS)}", "$.Version")
+    """The policy that ``text`` spells; :class:`PolicyError` names the JSON path of the first thing that is wrong."""
+    problems: list[PolicyError] = []
+    found = _read(text, kind, name, problems)
+    if problems:
+        raise problems[0]
+    return found
+
+
+def _read(text: str, kind: PolicyKind, name: str, problems: list[PolicyError]) -> PolicyDocument:
+    try:
+        document = _load(text)
+        version = document.get("Version", VERSIONS[1])
+        if version not in VERSIONS:
+            raise PolicyError(f"Version is one of {', '.join(VERSIONS)}", "$.Version")
+        if "Statement" not in document:
+            raise PolicyError("the policy has no Statement", "$")
+    except PolicyError as error:
+        problems.append(error)
+        return unread_document(kind, _why(error), name=name)
+    unknown = tuple(_unknown(document, frozenset({"Version", "Id", "Statement"}), "$"))
     identifier = document.get("Id", "")
     if not isinstance(identifier, str):
-        raise PolicyError("Id is a string", "$.Id")
-    if "Statement" not in document:
-        raise PolicyError("the policy has no Statement", "$")
+        problems.append(PolicyError("Id is a string", "$.Id"))
+        identifier = ""
+    problems += unknown
     found = document["Statement"]
-    statements = found if isinstance(found, list) else [found]
-    if not statements or len(statements) > MAX_STATEMENTS:
-        raise PolicyError(f"a policy has 1 to {MAX_STATEMENTS} statements", "$.Statement")
-    parsed = tuple(
-        _statement(item, index, kind, f"$.Statement[{index}]" if isinstance(found, list) else "$.Statement")
-        for index, item in enumerate(statements)
-    )
-    sids = [statement.sid for statement in parsed if statement.sid]
-    if len(set(sids)) != len(sids):
-        raise PolicyError("Statement IDs (SID) in a single policy must be unique", "$.Statement")
-    return PolicyDocument(kind, parsed, version, name, identifier)
+    listed = found if isinstance(found, list) else [found]
+    certain: list[Statement] = []
+    unclear: list[Unclear] = []
+    for index, item in enumerate(listed):
+        path = f"$.Statement[{index}]" if isinstance(found, list) else "$.Statement"
+        read = _StatementReader(kind, index, path, list(unknown))
+        read.read(item)
+        problems += read.problems
+        certain += read.certain
+        unclear += read.unclear
+    if not listed:
+        problems.append(PolicyError("the policy has no statements", "$.Statement"))
+    sids = Counter(item["Sid"] for item in listed if isinstance(item, dict) and isinstance(item.get("Sid"), str))
+    if any(count > 1 for sid, count in sids.items() if sid):
+        problems.append(PolicyError("Statement IDs (SID) in a single policy must be unique", "$.Statement"))
+    return PolicyDocument(kind, tuple(certain), version, name, identifier, tuple(unclear))
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -170,7 +146,7 @@ def _load(text: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            double = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
+            double = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
             raise PolicyError(f"the key {double!r} is given twice", "$")
         return found
 
@@ -188,170 +164,253 @@ def _load(text: str) -> dict[str, Any]:
     return document
 
 
-def _known(found: dict[str, Any], names: set[str], path: str) -> None:
-    for key in found:
-        if key not in names:
-            raise PolicyError(f"unknown element {key[:60]!r}", f"{path}.{key[:60]}")
+def _unknown(found: dict[str, Any], names: frozenset[str], path: str) -> Iterable[PolicyError]:
+    return (PolicyError(f"unknown element {key[:60]!r}", f"{path}.{key[:60]}") for key in found if key not in names)
 
 
-def _statement(item: Any, index: int, kind: PolicyKind, path: str) -> Statement:
-    if not isinstance(item, dict):
-        raise PolicyError("a statement is a JSON object", path)
-    _known(
-        item,
-        {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"},
-        path,
-    )
-    if item.get("Effect") not in ("Allow", "Deny"):
-        raise PolicyError("Effect is Allow or Deny", f"{path}.Effect")
-    principals, not_principals = _principals_of(item, kind, path)
-    actions, not_actions = _actions(item, kind, path)
-    resources, not_resources = _resources(item, kind, path)
-    return Statement(
-        index,
-        _sid(item.get("Sid", ""), kind, f"{path}.Sid"),
-        item["Effect"] == "Allow",
-        actions,
-        not_actions,
-        resources,
-        not_resources,
-        principals,
-        not_principals,
-        _conditions(item.get("Condition", {}), f"{path}.Condition"),
-    )
+def _why(error: PolicyError) -> str:
+    return f"{error.json_path}: {error.what}"
 
 
-def _sid(sid: Any, kind: PolicyKind, path: str) -> str:
-    if not isinstance(sid, str) or not _SID.fullmatch(sid):
-        raise PolicyError("Sid is a short string", path)
-    if kind not in (PolicyKind.RESOURCE, PolicyKind.RCP) and not _IAM_SID.fullmatch(sid):
-        raise PolicyError(
-            "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression "
-            "[0-9A-Za-z]*",
-            path,
+@dataclass(slots=True)
+class _StatementReader:
+    """Reads one statement: as far as it is certain, and at its widest.
+
+    Each element narrows both. An element that is not understood leaves the widest as it is, and the certain statement
+    applies to nothing; of a list in which something is not understood, the certain statement keeps the rest.
+
+    :ivar problems: everything that is wrong; ``doubtful`` are those of them that leave open what the statement means.
+    """
+
+    kind: PolicyKind
+    index: int
+    path: str
+    doubtful: list[PolicyError]
+    problems: list[PolicyError] = field(default_factory=list)
+    certain: list[Statement] = field(default_factory=list)
+    unclear: list[Unclear] = field(default_factory=list)
+    _applies: bool = True
+
+    def read(self, item: Any) -> None:
+        self._applies = not self.doubtful
+        if not isinstance(item, dict):
+            self._nothing_certain("a statement is a JSON object", self.path)
+            self._finish({}, Statement(self.index, "", True, ("*",), (), ("*",)), None)
+            return
+        for problem in _unknown(item, _ELEMENTS, self.path):
+            self._nothing_certain(problem.what, problem.json_path)
+        if item.get("Effect") not in ("Allow", "Deny"):
+            self._nothing_certain("Effect is Allow or Deny", f"{self.path}.Effect")
+        widest = Statement(self.index, self._sid(item.get("Sid", "")), item.get("Effect") == "Allow")
+        certain, widest = self._principals(item, widest)
+        certain, widest = self._actions(item, certain, widest)
+        certain, widest = self._resources(item, certain, widest)
+        certain, widest = self._conditions(item.get("Condition", {}), certain, widest)
+        self._finish(item, widest, certain)
+
+    def _finish(self, item: dict[str, Any], widest: Statement, certain: Statement | None) -> None:
+        if certain is not None and self._applies:
+            self.certain.append(certain)
+        if self.doubtful:
+            why = "; ".join(_why(error) for error in self.doubtful[:3])
+            effects = [item["Effect"] == "Allow"] if item.get("Effect") in ("Allow", "Deny") else [True, False]
+            if widest.principals is None and widest.not_principals is None and self.kind in WITH_PRINCIPAL:
+                widest = replace(widest, principals=Principals(everyone=True))
+            self.unclear += (Unclear(replace(widest, allows=allows), str(widest), why) for allows in effects)
+
+    def _wrong(self, what: str, path: str) -> None:
+        """AWS does not accept this, and what it means is clear all the same."""
+        self.problems.append(PolicyError(what, path))
+
+    def _doubt(self, what: str, path: str) -> None:
+        """This is not understood; the rest of its list is."""
+        self._wrong(what, path)
+        self.doubtful.append(self.problems[-1])
+
+    def _nothing_certain(self, what: str, path: str) -> None:
+        self._doubt(what, path)
+        self._applies = False
+
+    def _sid(self, sid: Any) -> str:
+        if not isinstance(sid, str) or not _SID.fullmatch(sid):
+            self._wrong("Sid is a short string", f"{self.path}.Sid")
+            return ""
+        if self.kind not in (PolicyKind.RESOURCE, PolicyKind.RCP) and not _IAM_SID.fullmatch(sid):
+            self._wrong(_WRONG_SID, f"{self.path}.Sid")
+        return sid
+
+    def _actions(self, item: dict[str, Any], certain: Statement, widest: Statement) -> tuple[Statement, Statement]:
+        values, excluded, whole = self._either(item, "Action", "NotAction", self._check_action)
+        values = tuple(value.lower() for value in values)
+        known = replace(certain, not_actions=values) if excluded else replace(certain, actions=values)
+        if excluded and values:
+            return known, replace(widest, not_actions=values)
+        return known, replace(widest, actions=values if whole and not excluded else ("*",))
+
+    def _resources(self, item: dict[str, Any], certain: Statement, widest: Statement) -> tuple[Statement, Statement]:
+        if self.kind is PolicyKind.TRUST:
+            # IAM user guide, "Roles terms and concepts": the role itself is the resource of its trust policy.
+            for element in ("Resource", "NotResource"):
+                if element in item:
+                    self._nothing_certain("Has prohibited field Resource", f"{self.path}.{element}")
+            return replace(certain, resources=("*",)), replace(widest, resources=("*",))
+        values, excluded, whole = self._either(item, "Resource", "NotResource", self._check_resource)
+        known = replace(certain, not_resources=values) if excluded else replace(certain, resources=values)
+        if excluded and values:
+            return known, replace(widest, not_resources=values)
+        return known, replace(widest, resources=values if whole and not excluded else ("*",))
+
+    def _either(
+        self, item: dict[str, Any], name: str, opposite: str, check: Callable[[str, str, bool], None]
+    ) -> tuple[tuple[str, ...], bool, bool]:
+        """The values of an element, whether they are what it excludes, and whether all of them were understood."""
+        if (name in item) == (opposite in item):
+            if name in item:
+                self._nothing_certain(f"a statement has either {name} or {opposite}, not both", self.path)
+            else:
+                what = f"Policy statement must contain {name.lower()}s: {name} or {opposite} is missing"
+                self._nothing_certain(what, self.path)
+            return (), False, False
+        element = name if name in item else opposite
+        excluded = element == opposite
+        before = len(self.doubtful)
+        values = self._strings(item[element], f"{self.path}.{element}")
+        whole = len(self.doubtful) == before
+        for index, value in values.items():
+            check(value, f"{self.path}.{element}[{index}]", excluded)
+        if not values or (excluded and not whole):
+            self._applies = False
+        return tuple(values.values()), excluded, whole
+
+    def _strings(self, value: Any, path: str) -> dict[int, str]:
+        """The strings of a list, or the one that stands for a list, by position."""
+        values = value if isinstance(value, list) else [value]
+        if not values:
+            self._doubt("one or more strings are needed here", path)
+        for index, item in enumerate(values):
+            if not isinstance(item, str):
+                self._doubt("a string is needed here", f"{path}[{index}]" if value is values else path)
+        return {index: item for index, item in enumerate(values) if isinstance(item, str)}
+
+    def _check_action(self, action: str, path: str, excluded: bool) -> None:
+        vendor, colon, rest = action.partition(":")
+        if ":" in rest:
+            self._wrong(f"Actions/Condition can contain only one colon: {action[:60]!r}", path)
+        elif not action or (action.strip("*") and not colon):
+            self._wrong(f"{_NO_VENDOR}: {action[:60]!r}", path)
+        elif colon and not _VENDOR.fullmatch(vendor):
+            self._wrong(f"Vendor {vendor[:60]} is not valid", path)
+        elif self.kind is PolicyKind.TRUST and not excluded and not any(map(matcher(action.lower()), _TRUST_ACTIONS)):
+            self._wrong("AssumeRole policy may only specify STS AssumeRole actions.", path)
+
+    def _check_resource(self, resource: str, path: str, excluded: bool) -> None:
+        if not resource or (resource.strip("*") and not resource.startswith(("arn:", "*", "?", "a*", "ar*", "arn*"))):
+            self._wrong(f'Resource {resource[:80]} must be in ARN format or "*".', path)
+
+    def _principals(self, item: dict[str, Any], widest: Statement) -> tuple[Statement, Statement]:
+        present = [element for element in ("Principal", "NotPrincipal") if element in item]
+        if self.kind not in WITH_PRINCIPAL:
+            for element in present:
+                self._nothing_certain("Policy document should not specify a principal.", f"{self.path}.{element}")
+            return widest, widest
+        if self.kind is PolicyKind.TRUST and "NotPrincipal" in item:
+            self._nothing_certain("NotPrincipal is not allowed in a role trust policy", f"{self.path}.NotPrincipal")
+        elif not present:
+            self._nothing_certain("Missing required field Principal", self.path)
+        elif len(present) == 2:
+            self._nothing_certain("a statement has either Principal or NotPrincipal, not both", self.path)
+        else:
+            before = len(self.doubtful)
+            named = self._named(item[present[0]], f"{self.path}.{present[0]}")
+            whole = len(self.doubtful) == before
+            if present[0] == "Principal":
+                return replace(widest, principals=named), replace(widest, principals=named) if whole else widest
+            self._applies = self._applies and whole
+            excepted = replace(widest, not_principals=named)
+            return excepted, excepted if whole else widest
+        return widest, widest
+
+    def _named(self, value: Any, path: str) -> Principals:
+        if value == "*":
+            return Principals(everyone=True)
+        if not isinstance(value, dict) or not value:
+            self._nothing_certain('Principal is "*" or an object with AWS, Service or Federated', path)
+            return Principals()
+        found: dict[str, tuple[str, ...]] = {}
+        for key, names in value.items():
+            if key not in ("AWS", "Service", "Federated"):
+                self._doubt(f"unknown kind of principal {key[:60]!r}", f"{path}.{key[:60]}")
+                continue
+            strings = self._strings(names, f"{path}.{key}")
+            for index, name in strings.items():
+                self._check_principal(key, name, f"{path}.{key}[{index}]")
+            found[key] = tuple(strings.values())
+        aws = found.get("AWS", ())
+        return Principals(
+            "*" in aws, tuple(name for name in aws if name != "*"), found.get("Service", ()), found.get("Federated", ())
         )
-    return sid
 
+    def _check_principal(self, key: str, name: str, path: str) -> None:
+        if name == "*":
+            return
+        what = f'Invalid principal in policy: "{key.upper()}":"{name[:120]}"'
+        if key != "AWS":
+            # Whatever it is, it is no user and no role.
+            if not (_SERVICE if key == "Service" else _FEDERATED).fullmatch(name):
+                self._wrong(what, path)
+        elif not (_ACCOUNT.fullmatch(name) or _PRINCIPAL_ARN.fullmatch(name) or _UNIQUE_ID.fullmatch(name)):
+            self._doubt(what, path)
 
-def _actions(item: dict[str, Any], kind: PolicyKind, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    actions, not_actions = _either(item, "Action", "NotAction", path)
-    for position, action in enumerate((*actions, *not_actions)):
-        where = f"{path}.{'Action' if actions else 'NotAction'}[{position}]"
-        if action.count(":") > 1:
-            raise PolicyError(f"Actions/Condition can contain only one colon: {action[:60]!r}", where)
-        if not _ACTION.fullmatch(action):
-            raise PolicyError(f"{_VENDOR}: {action[:60]!r}", where)
-        if kind is PolicyKind.TRUST and actions and not any(map(matcher(action.lower()), _TRUST_ACTIONS)):
-            raise PolicyError("AssumeRole policy may only specify STS AssumeRole actions.", where)
-    return tuple(action.lower() for action in actions), tuple(action.lower() for action in not_actions)
+    def _conditions(self, value: Any, certain: Statement, widest: Statement) -> tuple[Statement, Statement]:
+        path = f"{self.path}.Condition"
+        if not isinstance(value, dict):
+            self._nothing_certain("Condition is an object of operators", path)
+            return certain, widest
+        known: list[Condition] = []
+        wide: list[Condition] = []
+        for name, block in value.items():
+            if not isinstance(block, dict):
+                self._nothing_certain("an operator holds an object of condition keys", f"{path}.{name[:60]}")
+                continue
+            for key, values in block.items():
+                self._condition(name, key, values, f"{path}.{name[:60]}", known, wide)
+        return replace(certain, conditions=tuple(known)), replace(widest, conditions=tuple(wide))
 
-
-def _either(item: dict[str, Any], name: str, opposite: str, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if name not in item and opposite not in item:
-        raise PolicyError(f"Policy statement must contain {name.lower()}s: {name} or {opposite} is missing", path)
-    if name in item and opposite in item:
-        raise PolicyError(f"a statement has either {name} or {opposite}, not both", path)
-    element = name if name in item else opposite
-    values = _strings(item[element], f"{path}.{element}")
-    return (values, ()) if element == name else ((), values)
-
-
-def _strings(value: Any, path: str) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    if not values or len(values) > MAX_VALUES:
-        raise PolicyError(f"one to {MAX_VALUES} strings are needed here", path)
-    for index, item in enumerate(values):
-        if not isinstance(item, str) or not item or len(item) > MAX_VALUE_LENGTH:
-            raise PolicyError("a non-empty string is needed here", f"{path}[{index}]" if value is values else path)
-    return tuple(values)
-
-
-def _resources(item: dict[str, Any], kind: PolicyKind, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if kind is PolicyKind.TRUST:
-        # IAM user guide, "Roles terms and concepts": the role itself is the resource of its trust policy.
-        for element in ("Resource", "NotResource"):
-            if element in item:
-                raise PolicyError("Has prohibited field Resource", f"{path}.{element}")
-        return ("*",), ()
-    resources, not_resources = _either(item, "Resource", "NotResource", path)
-    for index, resource in enumerate((*resources, *not_resources)):
-        if resource.strip("*") and not resource.startswith(("arn:", "*", "?", "a*", "ar*", "arn*")):
-            element = "Resource" if resources else "NotResource"
-            raise PolicyError(f'Resource {resource[:80]} must be in ARN format or "*".', f"{path}.{element}[{index}]")
-    return resources, not_resources
-
-
-def _principals_of(item: dict[str, Any], kind: PolicyKind, path: str) -> tuple[Principals | None, Principals | None]:
-    if kind not in _WITH_PRINCIPAL:
-        for element in ("Principal", "NotPrincipal"):
-            if element in item:
-                raise PolicyError("Policy document should not specify a principal.", f"{path}.{element}")
-        return None, None
-    if kind is PolicyKind.TRUST and "NotPrincipal" in item:
-        raise PolicyError("NotPrincipal is not allowed in a role trust policy", f"{path}.NotPrincipal")
-    if "Principal" not in item and "NotPrincipal" not in item:
-        raise PolicyError("Missing required field Principal", path)
-    if "Principal" in item and "NotPrincipal" in item:
-        raise PolicyError("a statement has either Principal or NotPrincipal, not both", path)
-    if "Principal" in item:
-        return _principals(item["Principal"], f"{path}.Principal"), None
-    return None, _principals(item["NotPrincipal"], f"{path}.NotPrincipal")
-
-
-def _principals(value: Any, path: str) -> Principals:
-    if value == "*":
-        return Principals(everyone=True)
-    if not isinstance(value, dict) or not value:
-        raise PolicyError('Principal is "*" or an object with AWS, Service, Federated or CanonicalUser', path)
-    _known(value, {"AWS", "Service", "Federated", "CanonicalUser"}, path)
-    found = {key: _strings(names, f"{path}.{key}") for key, names in value.items()}
-    aws = found.get("AWS", ())
-    for index, name in enumerate(aws):
-        if not (
-            name == "*" or _ACCOUNT.fullmatch(name) or _PRINCIPAL_ARN.fullmatch(name) or _UNIQUE_ID.fullmatch(name)
-        ):
-            raise PolicyError(f'Invalid principal in policy: "AWS":"{name[:120]}"', f"{path}.AWS[{index}]")
-    for key, pattern in (("Service", _SERVICE), ("Federated", _FEDERATED)):
-        for index, name in enumerate(found.get(key, ())):
-            if name != "*" and not pattern.fullmatch(name):
-                raise PolicyError(
-                    f'Invalid principal in policy: "{key.upper()}":"{name[:120]}"', f"{path}.{key}[{index}]"
-                )
-    return Principals(
-        "*" in aws, tuple(name for name in aws if name != "*"), found.get("Service", ()), found.get("Federated", ())
-    )
-
-
-def _conditions(value: Any, path: str) -> tuple[Condition, ...]:
-    if not isinstance(value, dict):
-        raise PolicyError("Condition is an object of operators", path)
-    found = []
-    for name, block in value.items():
+    def _condition(
+        self, name: str, key: str, values: Any, path: str, known: list[Condition], wide: list[Condition]
+    ) -> None:
         operator = parse_operator(name)
         if operator is None:
-            raise PolicyError(f"Invalid Condition type : {name[:60]}.", f"{path}.{name[:60]}")
-        if not isinstance(block, dict) or not block:
-            raise PolicyError("an operator holds an object of condition keys", f"{path}.{name}")
-        for key, values in block.items():
-            where = f"{path}.{name}.{key[:60]}"
-            if not key or len(key) > 512 or ":" not in key:
-                raise PolicyError(f"Condition key {key[:60]!r} has no prefix such as aws:", where)
-            texts = tuple(_condition_value(item, where) for item in (values if isinstance(values, list) else [values]))
-            if len(texts) > MAX_VALUES:
-                raise PolicyError(f"at most {MAX_VALUES} values are allowed", where)
-            if (wrong := operator.first_invalid(texts)) is not None:
-                raise PolicyError(f"{wrong[:60]!r} is not a value for {name}", where)
-            found.append(Condition(operator, key.lower(), texts, key))
-    if len({(c.operator, c.key) for c in found}) != len(found):
-        raise PolicyError("the same condition key is given twice in another case", path)
-    return tuple(found)
+            self._nothing_certain(f"Invalid Condition type : {name[:60]}.", path)
+            return
+        path = f"{path}.{key[:60]}"
+        texts: list[str] = []
+        whole = True
+        for item in values if isinstance(values, list) else [values]:
+            text = _text_of(item)
+            if text is None:
+                what = "a condition's value is a string, a number or a boolean"
+            elif operator.reads(text):
+                texts.append(text)
+                continue
+            else:
+                what = f"{text[:60]!r} is not a value for {name}"
+            self._doubt(what, path)
+            whole = False
+        condition = Condition(operator, key.lower(), tuple(texts), key)
+        # More values make a positive operator true more often, and a negated one less often.
+        if whole or operator.negated:
+            wide.append(condition)
+        if whole or not operator.negated:
+            known.append(condition)
+        else:
+            self._applies = False
 
 
-def _condition_value(item: Any, path: str) -> str:
+def _text_of(item: Any) -> str | None:
+    """A value of a condition as a text; ``None`` if it is none."""
     if isinstance(item, bool):
         return "true" if item else "false"
     if isinstance(item, int | float):
         return json.dumps(item)
-    if isinstance(item, str) and len(item) <= MAX_VALUE_LENGTH:
-        return item
-    raise PolicyError("a condition's value is a string, a number or a boolean", path)
+    return item if isinstance(item, str) else None

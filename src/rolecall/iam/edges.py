@@ -10,10 +10,16 @@ from enum import StrEnum
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
 from rolecall.iam.account import Account, IamRole
-from rolecall.iam.assume_role import AssumeRoleRequest, TrustedRole, assume_role_context, may_assume_role
+from rolecall.iam.assume_role import (
+    AssumeRoleRequest,
+    TrustedRole,
+    assume_role_context,
+    decide_assume_role,
+    may_assume_role,
+)
 from rolecall.iam.compiled import CompiledPolicies, compile_policies
 from rolecall.iam.conditions import conditions_hold
-from rolecall.iam.documents import Condition, PolicyDocument, Principals
+from rolecall.iam.doubts import at_widest, doubt_of
 from rolecall.iam.matching import matcher
 from rolecall.iam.needs import (
     DEFAULT_SESSION,
@@ -26,6 +32,7 @@ from rolecall.iam.needs import (
     session_of,
     without_choices,
 )
+from rolecall.iam.policy_model import Condition, Doubt, PolicyDocument, PolicyKind, Principals, Statement
 from rolecall.iam.principal_index import ASSUME_ROLE, Caller, PolicyClass, PrincipalIndex
 from rolecall.iam.principals import Principal
 from rolecall.iam.request import AuthorizationRequest
@@ -44,7 +51,8 @@ class Edge:
     :param grant: how directly the trust policy names the source; ACCOUNT: its account, and its own policies allow it;
         NONE where that is not certain.
     :param needs: what the caller must bring along; empty: any call will do.
-    :param certain: false where the policies have more conditions than could be tried, so that ``needs`` may not do.
+    :param certain: false if it rests on something in ``doubts``: the caller may be able to assume the role, or not.
+    :param doubts: what was not understood, not read or not decided and could make this no edge, by name.
     """
 
     source: str
@@ -52,6 +60,7 @@ class Edge:
     grant: Grant
     needs: tuple[Need, ...] = ()
     certain: bool = True
+    doubts: tuple[Doubt, ...] = field(default=(), compare=False)
     offer: tuple[Choice, ...] = field(default=(), repr=False, compare=False)
     session: str = field(default=DEFAULT_SESSION, repr=False, compare=False)
 
@@ -74,12 +83,19 @@ class Outsider:
     ACCOUNT and PRINCIPAL are of an account that was not read; GONE of one that was, which has no such principal.
 
     :param conditions: whether the statement that names them has conditions.
+    :param doubts: what of that statement was not understood; with any, it only may name them.
     """
 
     role: str
     kind: OutsiderKind
     name: str
     conditions: bool = False
+    doubts: tuple[Doubt, ...] = field(default=(), compare=False)
+
+    @property
+    def certain(self) -> bool:
+        """Whether the trust policy lets them in whatever they bring along."""
+        return not (self.conditions or self.doubts)
 
 
 class RoleTarget:
@@ -90,7 +106,9 @@ class RoleTarget:
     ) -> None:
         self._role, self._index, self._accounts, self._now = role, index, accounts, now
         self._plain = AssumeRoleRequest(role.arn, DEFAULT_SESSION, now)
-        self._compiled: dict[tuple[PolicyClass, PrincipalKind | None], CompiledPolicies] = {}
+        self._compiled: dict[tuple[PolicyClass, PrincipalKind | None, bool], CompiledPolicies] = {}
+        # All that the trust policy says or may say.
+        self._statements = (*role.trust.statements, *(one.statement for one in role.trust.unclear))
         # By ARN of a role: names of sessions of it that the trust policy or an id in a condition asks for.
         self._sessions: dict[str, set[str]] = {}
 
@@ -103,14 +121,25 @@ class RoleTarget:
 
     def outsiders(self) -> Iterator[Outsider]:
         """Who else the trust policy names, each once."""
-        found: dict[tuple[OutsiderKind, str], bool] = {}
-        for statement in self._role.trust.statements:
-            if statement.allows and statement.principals:
-                for kind, name in self._outside(statement.principals):
-                    conditions = bool(statement.conditions)
-                    found[kind, name] = found.get((kind, name), True) and conditions
-        for (kind, name), conditions in found.items():
-            yield Outsider(self._role.arn, kind, name, conditions)
+        found: dict[tuple[OutsiderKind, str], Outsider] = {}
+        for statement, doubts in self._trusting():
+            for kind, name in self._outside(statement.principals or Principals()):
+                one = Outsider(self._role.arn, kind, name, bool(statement.conditions), doubts)
+                known = found.get((kind, name))
+                if known is None or (not known.certain and (not known.doubts, one.certain) < (not doubts, True)):
+                    found[kind, name] = one
+        yield from found.values()
+
+    def _trusting(self) -> Iterator[tuple[Statement, tuple[Doubt, ...]]]:
+        """The statements that let somebody in, and those that may, each with what of it was not understood."""
+        trust = self._role.trust
+        yield from ((statement, ()) for statement in trust.statements if statement.allows)
+        for unclear in trust.unclear:
+            if unclear.statement.allows:
+                yield unclear.statement, (self._of_role(doubt_of(trust, unclear)),)
+
+    def _of_role(self, doubt: Doubt) -> Doubt:
+        return replace(doubt, account=self._role.account, principal=self._role.arn)
 
     def _outside(self, named: Principals) -> Iterator[tuple[OutsiderKind, str]]:
         if named.everyone:
@@ -137,7 +166,7 @@ class RoleTarget:
                 yield OutsiderKind.GONE, entry
 
     def _candidates(self) -> Iterator[Caller]:
-        for statement in self._role.trust.statements:
+        for statement in self._statements:
             if not (statement.allows and statement.principals):
                 continue
             if statement.principals.everyone:
@@ -175,6 +204,34 @@ class RoleTarget:
                 yield from callers
 
     def _edge(self, caller: Caller) -> Edge | None:
+        unclear = caller.policy_class.unclear or bool(self._role.trust.unclear)
+        found = self._search(caller, wide=False)
+        if found is None and unclear:
+            found = self._search(caller, wide=True)
+        if found is None or not (unclear or not found.certain):
+            return found
+        doubts = [*self._undecided(caller)] if not found.certain else []
+        principal, request = self._call(found, caller)
+        policies = caller.account.policies(caller.who)
+        for doubt in decide_assume_role(request, principal, self._role, policies).doubts:
+            if doubt.kind == PolicyKind.TRUST.value:
+                doubts.append(self._of_role(doubt))
+            else:
+                doubts.append(replace(doubt, account=caller.account.id, principal=caller.who.arn))
+        return replace(found, certain=not doubts, doubts=tuple(doubts))
+
+    def _call(self, edge: Edge, caller: Caller) -> tuple[Principal, AssumeRoleRequest]:
+        principal = caller.principal
+        if edge.session != DEFAULT_SESSION:
+            principal = caller.account.principal(caller.who, session_of(edge.session, self._now))
+        return brought(edge.offer, principal, self._role.arn, self._now)
+
+    def _undecided(self, caller: Caller) -> Iterator[Doubt]:
+        why = "its conditions have more combinations than were tried"
+        yield self._of_role(Doubt(self._role.trust.name, "", "Allow", why, PolicyKind.TRUST.value))
+
+    def _search(self, caller: Caller, *, wide: bool) -> Edge | None:
+        """The edge from a caller; ``wide``: if what was not understood allows all that it may."""
         arn, names = caller.who.arn, self._sessions.get(caller.who.arn, set())
         names = names | self._names_in_ids(caller)
         for name in (DEFAULT_SESSION, *sorted(names)):
@@ -183,15 +240,15 @@ class RoleTarget:
             if name != DEFAULT_SESSION:
                 principal = caller.account.principal(caller.who, session_of(name, self._now))
                 needs = (Need(NeedKind.CALLING_SESSION, "session", name),)
-            found = self._offer(principal, caller.policy_class)
+            found = self._offer(principal, caller.policy_class, wide)
             if found is not None:
                 needs += tuple(dict.fromkeys(choice.need for choice in found.offer))
-                return Edge(arn, self._role.arn, found.grant, needs, found.certain, found.offer, name)
+                return Edge(arn, self._role.arn, found.grant, needs, found.certain, (), found.offer, name)
         return None
 
-    def _offer(self, principal: Principal, policy_class: PolicyClass) -> _Success | None:
+    def _offer(self, principal: Principal, policy_class: PolicyClass, wide: bool) -> _Success | None:
         """What ``principal`` must bring along; ``None`` where nothing helps."""
-        compiled, kindest = self._policies(policy_class, None), self._policies(policy_class, principal.kind)
+        compiled, kindest = (self._policies(policy_class, kind, wide) for kind in (None, principal.kind))
         context = assume_role_context(self._plain, principal, self._role)
         bounded = policy_class.policies.boundary is not None
         if may_assume_role(self._plain, principal, self._role, compiled, context):
@@ -209,19 +266,21 @@ class RoleTarget:
         # Too many conditions to try them all: rather an edge too many, with all that it may need, than one too few.
         return _Success(tuple(options[0] for options in choices.choices.values()), Grant.NONE, certain=False)
 
-    def _policies(self, policy_class: PolicyClass, kindest: PrincipalKind | None) -> CompiledPolicies:
+    def _policies(self, policy_class: PolicyClass, kindest: PrincipalKind | None, wide: bool) -> CompiledPolicies:
         """The policies on both sides, as they are or at their kindest for a kind of caller."""
-        found = self._compiled.get((policy_class, kindest))
+        found = self._compiled.get((policy_class, kindest, wide))
         if found is None:
             policies = replace(policy_class.policies, resource=self._role.trust)
+            if wide:
+                policies = at_widest(policies)
             if kindest is not None:
                 policies = replace(
                     policies,
                     identity=tuple(without_choices(policy, kindest) for policy in policies.identity),
                     boundary=without_choices(policies.boundary, kindest) if policies.boundary else None,
-                    resource=without_choices(self._role.trust, kindest),
+                    resource=without_choices(policies.resource, kindest) if policies.resource else None,
                 )
-            found = self._compiled[policy_class, kindest] = compile_policies(policies)
+            found = self._compiled[policy_class, kindest, wide] = compile_policies(policies)
         return found
 
     def _conditions(

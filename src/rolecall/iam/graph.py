@@ -12,10 +12,9 @@ from datetime import datetime
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.iam.account import Account, IamRole
 from rolecall.iam.assume_role import AssumeRoleDecision, AssumeRoleRequest, TrustedRole, decide_assume_role
-from rolecall.iam.documents import PolicyError
 from rolecall.iam.edges import Edge, Outsider, OutsiderKind, RoleTarget
 from rolecall.iam.needs import Need, NeedKind, brought, session_of
-from rolecall.iam.principal_index import index_principals, understood_policies
+from rolecall.iam.principal_index import index_principals
 from rolecall.iam.principals import Principal
 
 __all__ = ["AssumeGraph", "Edge", "Need", "NeedKind", "Outsider", "OutsiderKind", "build_graph"]
@@ -26,15 +25,15 @@ MAX_DEPTH = 4
 class AssumeGraph:
     """The edges between the principals of some accounts; see :func:`build_graph`.
 
-    :ivar problems: policies that could not be understood.
+    What was not understood or not read is on the edges that it touches (:attr:`Edge.doubts`), never left out.
     """
 
     def __init__(self, accounts: Mapping[str, Account], now: datetime) -> None:
         self.accounts, self.now = accounts, now
-        self.problems: tuple[str, ...] = ()
         self._to: dict[str, tuple[Edge, ...]] = {}
         self._outsiders: dict[str, tuple[Outsider, ...]] = {}
         self._from: dict[str, list[Edge]] | None = None
+        self._all_certain: bool | None = None
 
     @property
     def roles(self) -> Iterable[str]:
@@ -63,17 +62,34 @@ class AssumeGraph:
         return self._outsiders.get(role, ())
 
     def paths(self, source: str, depth: int = MAX_DEPTH) -> Iterator[tuple[Edge, ...]]:
-        """The shortest way from a user or role to each role that it reaches by assuming one after the other."""
-        reached, front = {source}, [((), source)] if depth > 0 else []
+        """The shortest way from a user or role to each role that it reaches by assuming one after the other.
+
+        A certain way comes before a shorter one that is not.
+        """
+        certain = {source}
+        for path in self._shortest(source, depth, certain_only=True):
+            certain.add(path[-1].role)
+            yield path
+        if self._all_certain is None:
+            self._all_certain = all(edge.certain for edge in self.edges())
+        if self._all_certain:
+            return
+        for path in self._shortest(source, depth, certain_only=False):
+            if path[-1].role not in certain:
+                yield path
+
+    def _shortest(self, source: str, depth: int, *, certain_only: bool) -> Iterator[tuple[Edge, ...]]:
+        reached = {source}
+        front: list[tuple[tuple[Edge, ...], str]] = [((), source)]
         for _ in range(depth):
             following: list[tuple[tuple[Edge, ...], str]] = []
             for path, last in front:
                 for edge in self.edges_from(last):
-                    if edge.role not in reached:
+                    if edge.role not in reached and (edge.certain or not certain_only):
                         reached.add(edge.role)
                         following.append(((*path, edge), edge.role))
                         yield (*path, edge)
-            front = following  # type: ignore[assignment]
+            front = following
 
     def request(self, edge: Edge) -> tuple[Principal, AssumeRoleRequest, TrustedRole]:
         """A call of AssumeRole that an edge stands for: by whom, what it brings along, and the role."""
@@ -92,8 +108,7 @@ class AssumeGraph:
         source = PrincipalArn.parse(edge.source)
         home = self.accounts[source.account]
         who = home.roles[source.name] if source.kind is PrincipalKind.ROLE else home.users[source.name]
-        policies, _ = understood_policies(home, who)
-        return decide_assume_role(request, principal, role, policies)
+        return decide_assume_role(request, principal, role, home.policies(who))
 
     def _role(self, arn: str) -> tuple[Account, IamRole]:
         found = PrincipalArn.parse(arn)
@@ -104,29 +119,20 @@ class AssumeGraph:
 def build_graph(accounts: Mapping[str, Account], now: datetime, previous: AssumeGraph | None = None) -> AssumeGraph:
     """The graph of all users and roles of ``accounts``, as things stand at ``now``.
 
-    An edge is there where some call of AssumeRole succeeds now or, its other conditions met, at a later time. A
-    policy that is not understood counts as allowing nothing and is in ``problems``.
+    An edge is there if some call of AssumeRole succeeds now or, its other conditions met, at a later time. If it
+    hangs on what was not understood, not read or not decided, there is an edge that is not certain and says so.
 
     :param previous: a graph of the same moment, from which is taken over what the accounts' differences do not touch.
     """
     graph = AssumeGraph(accounts, now)
     index = index_principals(accounts, now)
-    problems = list(index.problems)
     if previous is not None and previous.now != now:
         previous = None
     changed = _changed_callers(previous.accounts, accounts) if previous is not None else frozenset()
     everybody_known = previous is not None and previous.accounts.keys() == accounts.keys()
     for account in accounts.values():
         for role in account.roles.values():
-            try:
-                trusted = account.trusted(role)
-            except PolicyError as error:
-                problems.append(
-                    f"trust policy of {role.arn} is not understood, so it counts as trusting nobody: {error}"
-                )
-                graph._to[role.arn] = ()
-                continue
-            target = RoleTarget(trusted, index, accounts, now)
+            target = RoleTarget(account.trusted(role), index, accounts, now)
             if previous is not None and everybody_known and _same_role(previous.accounts, account, role):
                 kept = [edge for edge in previous.edges_to(role.arn) if edge.source not in changed]
                 edges = sorted((*kept, *target.edges(changed)), key=lambda edge: edge.source) if changed else kept
@@ -135,7 +141,6 @@ def build_graph(accounts: Mapping[str, Account], now: datetime, previous: Assume
             else:
                 graph._to[role.arn] = tuple(target.edges())
                 graph._outsiders[role.arn] = tuple(target.outsiders())
-    graph.problems = tuple(problems)
     return graph
 
 

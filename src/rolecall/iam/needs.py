@@ -18,8 +18,8 @@ from itertools import combinations, product
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.assume_role import AssumeRoleRequest
-from rolecall.iam.documents import Condition, PolicyDocument
 from rolecall.iam.operators import read_date
+from rolecall.iam.policy_model import Condition, PolicyDocument
 from rolecall.iam.principals import Principal, Session
 from rolecall.iam.variables import example_of, has_variables, needed_keys, shown, substitute
 

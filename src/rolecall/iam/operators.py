@@ -23,8 +23,8 @@ from rolecall.iam.matching import arn_matcher, matcher
 Test = Callable[[str, str], bool]  # (value of the policy, value of the request)
 
 _DATE = re.compile(
-    r"(?P<y>\d{4})(?:-(?P<mo>\d\d)(?:-(?P<d>\d\d)"
-    r"(?:T(?P<h>\d\d):(?P<mi>\d\d)(?::(?P<s>\d\d)(?:\.(?P<f>\d{1,9}))?)?(?P<tz>Z|[+-]\d\d:?\d\d)?)?)?)?",
+    r"(?P<y>\d{4})(?:-(?P<mo>\d\d)(?:-(?P<d>\d\d)(?:[Tt](?P<h>\d\d?):(?P<mi>\d\d)"
+    r"(?::(?P<s>\d\d)(?:\.(?P<f>\d{1,9}))?)?(?P<tz>[Zz]|[+-]\d\d(?::?\d\d)?)?)?)?)?",
     re.ASCII,
 )
 _EPOCH = re.compile(r"-?[0-9]{5,15}(?:\.[0-9]{1,9})?", re.ASCII)
@@ -65,17 +65,15 @@ class Operator:
         """Whether one value of the request satisfies one value of the policy, negation left out."""
         return _TESTS[self.base](wanted, value)
 
-    def first_invalid(self, values: tuple[str, ...]) -> str | None:
-        """The first of the policy's values that this operator could never read, or ``None``."""
+    def reads(self, value: str) -> bool:
+        """Whether this operator understands a value of a policy."""
         read = _READERS.get(self.base)
-        if read is None:
-            return None
-        return next((value for value in values if read(value) is None), None)
+        return read is None or read(value) is not None
 
 
 @lru_cache(maxsize=1024)
 def parse_operator(name: str) -> Operator | None:
-    """The operator that a policy names, case left aside; ``None`` where there is no such operator."""
+    """The operator that a policy names, case left aside; ``None`` if there is no such operator."""
     prefix, colon, rest = name.rpartition(":")
     quantifiers = {q.value.lower(): q for q in Quantifier}
     quantifier = quantifiers.get(prefix.lower())
@@ -91,7 +89,7 @@ def parse_operator(name: str) -> Operator | None:
 
 @lru_cache(maxsize=4096)
 def read_date(text: str) -> datetime | None:
-    """ISO 8601 as the W3C subset allows it, or seconds since 1970; ``None`` where it is neither."""
+    """ISO 8601 as the W3C subset allows it, or seconds since 1970; ``None`` if it is neither."""
     if _EPOCH.fullmatch(text):
         try:
             return datetime.fromtimestamp(float(text), UTC)
@@ -104,7 +102,7 @@ def read_date(text: str) -> datetime | None:
         int(found[k] or d) for k, d in zip(["y", "mo", "d", "h", "mi", "s"], "011000", strict=True)
     )
     zone = found["tz"] or "Z"
-    offset = "+00:00" if zone == "Z" else zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
+    offset = "+00:00" if zone in ("Z", "z") else f"{zone[:3]}:{zone[3:].removeprefix(':') or '00'}"
     fraction = (found["f"] or "0").ljust(6, "0")[:6]
     try:
         return datetime.fromisoformat(

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rolecall.iam.account import Account, IamRole, IamUser, document
-from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, Statement
+from rolecall.iam.account import Account, IamRole, IamUser
+from rolecall.iam.doubts import has_unclear
 from rolecall.iam.evaluate import PolicySet
 from rolecall.iam.needs import DEFAULT_SESSION, session_of
+from rolecall.iam.policy_model import Statement
 from rolecall.iam.principals import Principal
 from rolecall.iam.request import AuthorizationRequest
 from rolecall.iam.statements import action_fits, resource_fits
@@ -27,11 +28,13 @@ class PolicyClass:
     """All callers who have the same policies.
 
     :param policies: with the documents' names left out, for they are one caller's.
-    :param assuming: the Allow statements about AssumeRole, with whether their policy knows variables.
+    :param assuming: the Allow statements that may be about AssumeRole, with whether their policy knows variables.
+    :param unclear: whether something in the policies was not understood or not read.
     """
 
     policies: PolicySet
     assuming: tuple[tuple[Statement, bool], ...]
+    unclear: bool
 
     def may_allow(self, request: AuthorizationRequest) -> bool:
         """Whether any policy could allow a call of AssumeRole, conditions and limits left aside."""
@@ -54,16 +57,12 @@ class Caller:
 
 @dataclass(slots=True)
 class PrincipalIndex:
-    """Callers by ARN, by unique id, and by account and class.
-
-    :param problems: policies that could not be understood, and so count as allowing nothing.
-    """
+    """Callers by ARN, by unique id, and by account and class."""
 
     by_arn: dict[str, Caller] = field(default_factory=dict)
     by_id: dict[str, Caller] = field(default_factory=dict)
     by_account: dict[str, dict[PolicyClass, list[Caller]]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    _classes: dict[tuple[tuple[str, ...], str | None], PolicyClass] = field(default_factory=dict)
+    _classes: dict[tuple[tuple[str | None, ...], tuple[str | None, ...]], PolicyClass] = field(default_factory=dict)
 
     def add(self, account: Account, now: datetime) -> None:
         """Take in the users and roles of an account."""
@@ -76,42 +75,21 @@ class PrincipalIndex:
             classes.setdefault(caller.policy_class, []).append(caller)
 
     def _class_of(self, account: Account, who: IamUser | IamRole) -> PolicyClass:
-        boundary = account.managed.get(who.boundary, "") if who.boundary else None
+        boundary = (account.managed.get(who.boundary),) if who.boundary else ()
         key = tuple(text for _, text in account.identity_texts(who)), boundary
         found = self._classes.get(key)
         if found is None:
-            policies, problems = understood_policies(account, who, named=False)
-            self.problems += problems
-            found = self._classes[key] = PolicyClass(policies, tuple(_assuming(policies)))
+            policies = account.policies(who, named=False)
+            found = PolicyClass(policies, tuple(_assuming(policies)), has_unclear(policies))
+            self._classes[key] = found
         return found
 
 
 def _assuming(policies: PolicySet) -> Iterator[tuple[Statement, bool]]:
     for policy in policies.identity:
-        for statement in policy.statements:
+        for statement in (*policy.statements, *(one.statement for one in policy.unclear)):
             if statement.allows and action_fits(statement, ASSUME_ROLE):
                 yield statement, policy.has_variables
-
-
-def understood_policies(
-    account: Account, who: IamUser | IamRole, *, named: bool = True
-) -> tuple[PolicySet, tuple[str, ...]]:
-    """As :meth:`rolecall.iam.account.Account.policies`, and what of them is not understood and so allows nothing.
-
-    :param named: whether the documents say whose they are.
-    """
-    identity, problems = [], []
-    for name, text in account.identity_texts(who):
-        try:
-            identity.append(document(text, PolicyKind.IDENTITY, name if named else ""))
-        except PolicyError as error:
-            problems.append(f"{name} is not understood, so it counts as allowing nothing: {error}")
-    try:
-        boundary = account.boundary(who)
-    except PolicyError as error:
-        problems.append(f"boundary of {who.arn} is not understood, so it counts as allowing nothing: {error}")
-        boundary = PolicyDocument(PolicyKind.BOUNDARY, ())
-    return PolicySet(tuple(identity), boundary), tuple(problems)
 
 
 def index_principals(accounts: Mapping[str, Account], now: datetime) -> PrincipalIndex:

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.conditions import conditions_hold
-from rolecall.iam.documents import PolicyDocument, Principals, Statement
 from rolecall.iam.matching import matcher, resource_matcher
+from rolecall.iam.policy_model import PolicyDocument, Principals, Statement
 from rolecall.iam.principals import Principal
 from rolecall.iam.request import AuthorizationRequest
 from rolecall.iam.variables import has_variables, protect, substitute

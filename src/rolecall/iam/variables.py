@@ -10,8 +10,11 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from rolecall.iam.context_keys import has_several_values
+
 _VARIABLE = re.compile(r"\$\{(\$|[^{}$]{1,512})\}")
-_DEFAULT = re.compile(r"([^,]+?)\s*,\s*'([^']*)'")
+# The guide separates a default by a comma and a space; what is written otherwise is a key that no request has.
+_DEFAULT = re.compile(r"([^,]+), '([^']*)'")
 _LITERAL = {"*": "*", "?": "?", "$": "$"}
 # Stand-ins from a private area of Unicode while a pattern is matched; see `protect`.
 _STAR, _QUESTION = "\ue000", "\ue001"
@@ -26,8 +29,8 @@ def has_variables(text: str) -> bool:
 def substitute(text: str, context: Mapping[str, tuple[str, ...]]) -> str | None:
     """``text`` with its variables replaced, as a pattern; ``None`` where one has no value and no default.
 
-    Wildcards that come out of a variable are stand-ins: match the result against ``protect(value)``. A key with
-    several values cannot be a variable.
+    Wildcards that come out of a variable are stand-ins: match the result against ``protect(value)``. A key that can
+    have several values cannot be a variable, also while it has one (IAM user guide, "Policy variables").
     """
     missing = False
 
@@ -36,19 +39,29 @@ def substitute(text: str, context: Mapping[str, tuple[str, ...]]) -> str | None:
         name = found[1].strip()
         if name in _LITERAL:
             return protect(_LITERAL[name])
-        default = None
-        if with_default := _DEFAULT.fullmatch(name):
-            name, default = with_default[1], with_default[2]
-        values = context.get(name.lower(), ())
-        if len(values) == 1:
-            return protect(values[0])
-        if not values and default is not None:
-            return protect(default)
+        name, default = _key_and_default(name)
+        if not has_several_values(name):
+            values = context.get(name.lower(), ())
+            if len(values) == 1:
+                return protect(values[0])
+            if not values and default is not None:
+                return protect(default)
         missing = True
         return ""
 
     result = _VARIABLE.sub(replace, text)
     return None if missing else result
+
+
+def _key_and_default(name: str) -> tuple[str, str | None]:
+    found = _DEFAULT.fullmatch(name)
+    return (found[1], found[2]) if found else (name, None)
+
+
+def variable_keys(text: str) -> tuple[str, ...]:
+    """The context keys of all variables of ``text``, as written, also of those that have a default."""
+    names = (found.strip() for found in _VARIABLE.findall(text))
+    return tuple(_key_and_default(name)[0] for name in names if name not in _LITERAL)
 
 
 def needed_keys(text: str) -> tuple[str, ...]:

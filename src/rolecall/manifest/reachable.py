@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from rolecall.access.reachable import AssumableRole, Caller, Reach, Reachable, assumable_role, is_wanted
+from rolecall.access.reachable import AssumableRole, Caller, Reach, Reachable, assumable_role, doubt_notes, is_wanted
 from rolecall.access.read_world import ClusterAddress
 from rolecall.access.world import World
 from rolecall.arn import Arn, PrincipalArn, PrincipalKind
@@ -53,7 +53,7 @@ class _Reaching:
             return None
         roles = self._roles()
         unknown = self._of_existing(roles)
-        notes = []
+        notes = list(doubt_notes(roles.values()))
         if unknown and not self.only:
             which = ", ".join(sorted(unknown)[:8]) + (", ..." if len(unknown) > 8 else "")
             notes.append(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rolecall.arn import Arn
+from rolecall.iam.policy_model import Doubt
 from rolecall.visible import visible as shown
 
 _SHOWN_NAMES, _SHOWN_CLUSTERS = 4, 6
@@ -21,7 +22,8 @@ def effect_lines(effects: Mapping[str, Any]) -> Iterator[str]:
         for change in effects.get(key, ()):
             told.setdefault("\n".join(_change(sign, change)), []).append(_cluster(change["cluster"]))
     locked_out = effects.get("lockedOut", ())
-    if not (told or locked_out):
+    perhaps = effects.get("perhapsLockedOut", ())
+    if not (told or locked_out or perhaps):
         return
     yield "Effect on access"
     for text, clusters in told.items():
@@ -32,6 +34,22 @@ def effect_lines(effects: Mapping[str, Any]) -> Iterator[str]:
     for one in locked_out:
         clusters = [_cluster(arn) for arn in one["clusters"]]
         yield f"  ! {shown(one['person'])} would have no way left into {_some(clusters, _SHOWN_CLUSTERS)}"
+    for one in perhaps:
+        yield f"  ! {shown(one['person'])} may have no way left into {_cluster(one['cluster'])}"
+        yield from _doubts(one)
+
+
+def _doubts(found: Mapping[str, Any]) -> Iterator[str]:
+    """What was not understood or not read, as :meth:`rolecall.iam.policy_model.Doubt.to_json` gives it."""
+    for one in found.get("doubts", ()):
+        doubt = Doubt(
+            one.get("policy", ""),
+            one.get("statement", ""),
+            str(one.get("effect", "")).capitalize(),
+            one.get("why", ""),
+            account=one.get("account", ""),
+        )
+        yield f"      not certain: {shown(str(doubt))}"
 
 
 _VERBS = {"+": ("gains", "gain"), "-": ("loses", "lose"), "~": ("is another on", "are others on")}
@@ -45,7 +63,9 @@ def _change(sign: str, change: Mapping[str, Any]) -> Iterator[str]:
     verb = (_SAME_USER if same else _VERBS[sign])[len(people) > 1]
     yield f"  {sign} {shown(_some(people, _SHOWN_NAMES))} {verb}"
     seat = after or before
-    yield f"      {_way(change['principal'], seat)}"
+    perhaps = "" if seat.get("certain", True) else " (perhaps)"
+    yield f"      {_way(change['principal'], seat)}{perhaps}"
+    yield from _doubts(seat)
     if sign == "~":
         yield from _difference(before, after)
     else:

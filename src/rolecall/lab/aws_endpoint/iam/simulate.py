@@ -11,9 +11,9 @@ from typing import Any
 
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
-from rolecall.iam.context_keys import missing_keys
 from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, parse_policy
 from rolecall.iam.evaluate import PolicySet, evaluate
+from rolecall.iam.missing_keys import missing_keys
 from rolecall.iam.principals import Principal
 from rolecall.iam.request import AuthorizationRequest, account_of, request_context
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Params, Result, action
