@@ -23,7 +23,7 @@ import yaml
 
 from rolecall.authenticator.decision_log import Log
 from rolecall.errors import RolecallError
-from rolecall.local_files.private import replace_file, write_private
+from rolecall.local_files.writing import PRIVATE, UnwritableError, write_file
 from rolecall.mapping.backends.server_config import ServerSettings
 
 if TYPE_CHECKING:
@@ -77,16 +77,21 @@ def ensure_certificate(settings: ServerSettings, now: datetime, log: Log) -> Cer
             if not (files.certificate.exists() and files.key.exists()):
                 certificate, key = make_certificate(settings.hostname, settings.address, now)
                 # The key first: a certificate without its key would be taken for a pair.
-                write_private(files.key, key)
-                replace_file(files.certificate, certificate, PUBLIC)
+                write_file(files.key, key, most=PRIVATE)
+                write_file(files.certificate, certificate, mode=PUBLIC)
                 log.info("saving new key and certificate", certPath=str(files.certificate), keyPath=str(files.key))
-    except OSError as error:
+    except (OSError, UnwritableError) as error:
         raise CertificateError(
-            f"a certificate cannot be made: {error.strerror}",
+            f"a certificate cannot be made: {_why(error)}",
             where=str(folder),
             advice="give a directory that can be written: --state-dir DIRECTORY",
         ) from None
     return files
+
+
+def _why(error: OSError | UnwritableError) -> str:
+    what = error.what if isinstance(error, UnwritableError) else error.strerror or str(error)
+    return what.removeprefix("cannot be written: ")
 
 
 @contextlib.contextmanager
@@ -179,10 +184,10 @@ def write_kubeconfig(settings: ServerSettings, files: CertificateFiles, port: in
     log.info("writing webhook kubeconfig file", kubeconfigPath=str(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, text, PUBLIC)
-    except OSError as error:
+        write_file(path, text, mode=PUBLIC, streams=True)
+    except (OSError, UnwritableError) as error:
         raise CertificateError(
-            f"the webhook's kubeconfig cannot be written: {error.strerror}",
+            f"the webhook's kubeconfig cannot be written: {_why(error)}",
             where=str(path),
             advice="name another file: --generate-kubeconfig FILE",
         ) from None

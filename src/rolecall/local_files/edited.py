@@ -1,17 +1,15 @@
-"""A text file that a person owns, read and replaced: at once, with its mode, and only while it is as it was read."""
+"""A text file that a person owns, read and written again: only while it is as it was read."""
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
-from rolecall.errors import RolecallError
+from rolecall.local_files.writing import UnwritableError, write_file
 
 MAX_FILE = 16 << 20
 
 
-class EditedFileError(RolecallError):
+class EditedFileError(UnwritableError):
     """A file cannot be read or written, or somebody changed it meanwhile."""
 
 
@@ -33,26 +31,11 @@ def read_text(path: Path) -> str:
 
 
 def replace_text(path: Path, old: str, new: str) -> None:
-    """Replace a file that is still ``old``: a reader sees the old text or the new one, never a part.
-
-    A symbolic link is followed, so that it stays one.
+    """Replace the text of a file that is still ``old``, as :func:`~rolecall.local_files.writing.write_file` does.
 
     :raises EditedFileError: it is not as it was read, or cannot be written; then it is as it was.
     """
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(new.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
-            if read_text(target) != old:
-                raise EditedFileError("somebody else changed it meanwhile", where=str(path), advice="try again")
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise EditedFileError(f"cannot write it: {error.strerror}", where=str(path)) from error
+        write_file(path, new, old=old)
+    except UnwritableError as error:
+        raise EditedFileError(error.what, where=error.where, advice=error.advice) from error

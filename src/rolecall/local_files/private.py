@@ -13,18 +13,15 @@ if TYPE_CHECKING:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file's content at once, readable by its owner alone: a reader sees the old text or the new one.
+    """Replace a file of this program's own at once, readable by its owner alone: a reader sees the old text or the new.
 
-    :raises OSError: where it cannot be written, with the file's name; nothing is left behind and the old text stays.
-    """
-    replace_file(path, text, 0o600)
-
-
-def replace_file(path: Path, text: str, mode: int) -> None:
-    """As :func:`write_private`, with a mode of one's own.
+    For files in the program's own folders: whatever has the name is replaced, also a link. What a person names is
+    written by :func:`rolecall.local_files.writing.write_file`.
 
     The new file has a name that nobody can foresee and is made by this call or not at all: in a folder that others
-    write to, such as ``/tmp``, a file or link that waits under the name would be where the text goes.
+    write to, such as ``/tmp``, a file or link that is already there under the name would be where the text goes.
+
+    :raises OSError: it cannot be written, with the file's name; nothing is left behind and the old text stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
@@ -32,7 +29,6 @@ def replace_file(path: Path, text: str, mode: int) -> None:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
-                os.fchmod(file.fileno(), mode)
             os.replace(temporary, path)
         except OSError:
             temporary.unlink(missing_ok=True)

@@ -89,7 +89,7 @@ def test_nothing_is_overwritten(shell: Any) -> None:
     kept = folder_of(shell) / "kept.yaml"
     kept.write_text("mine")
     done = shell("new", "--person", "a", "--role", "R", "--cluster", "kubedemy", "-o", "kept.yaml", code=1)
-    assert "kept.yaml: it exists already" in done.stderr
+    assert "kept.yaml: exists already" in done.stderr
     assert kept.read_text() == "mine"
 
 

@@ -224,14 +224,10 @@ def read_existing(
 
 
 def _write(text: str, out: Path, *, next_step: str) -> None:
+    from rolecall.local_files.writing import create_file
+
     if str(out) == "-":
         sys.stdout.write(text)
         return
-    try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise RolecallError("it exists already", where=str(out), advice="name another with -o, or remove it") from None
-    except OSError as error:
-        raise RolecallError(f"it cannot be written: {error.strerror}", where=str(out)) from None
+    create_file(out, text, advice="name another file, or remove it")
     sys.stderr.write(f"wrote {out}; next: {next_step}\n")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rolecall.cli.output import Format, print_data
-from rolecall.errors import RolecallError
 
 if TYPE_CHECKING:
     from rolecall.plan.findings import Allowance
@@ -122,13 +121,10 @@ def show(made: Plan, output: Format) -> None:
 
 def write_plan(made: Plan, out: Path) -> None:
     """Write a plan for ``rolecall apply FILE``, readable by its owner alone: it says who gets in where."""
-    from rolecall.local_files.private import write_private
+    from rolecall.local_files.writing import PRIVATE, write_file
     from rolecall.plan.plan import to_json
 
-    try:
-        write_private(out, json.dumps(to_json(made), indent=1, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise RolecallError(f"the plan cannot be written: {error.strerror}", where=str(out)) from None
+    write_file(out, json.dumps(to_json(made), indent=1, ensure_ascii=False) + "\n", most=PRIVATE, streams=True)
 
 
 _COLOURS = {"+": "32", "-": "31", "~": "33", "!": "31"}
