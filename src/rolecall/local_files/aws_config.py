@@ -119,10 +119,10 @@ def read_aws_config(config_path: str, credentials_path: str) -> AwsConfig:
     """
     found = AwsConfig(config_path, credentials_path)
     for section in read_sections(config_path).values():
-        name = _name_after("profile", section.name)
-        if name is not None or section.name == "default":
+        name = profile_of(section.name)
+        if name is not None:
             # Two spellings of one profile are not merged: the later one counts, as in botocore.
-            found.profiles[name or "default"] = profile = Profile(name or "default")
+            found.profiles[name] = profile = Profile(name)
             profile.add(section)
         elif (name := _name_after("sso-session", section.name)) is not None:
             found.sso_sessions[name] = section
@@ -131,6 +131,11 @@ def read_aws_config(config_path: str, credentials_path: str) -> AwsConfig:
     for section in read_sections(credentials_path).values():
         found.profiles.setdefault(section.name, Profile(section.name)).add(section, credentials=True)
     return found
+
+
+def profile_of(header: str) -> str | None:
+    """The profile that a header of the config file names, in whichever spelling botocore takes for it."""
+    return header if header == "default" else _name_after("profile", header)
 
 
 def read_sections(path: str) -> dict[str, Section]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.errors import RolecallError
+from rolecall.lines import text_lines
 from rolecall.local_files.edited import read_text, replace_text
 from rolecall.manifest import edit_yaml
 from rolecall.manifest.load import Loaded, load, parse
@@ -32,7 +33,7 @@ class Rewritten:
 
     def diff(self) -> list[str]:
         """The difference as ``diff -u`` shows it."""
-        before, after = self.before.splitlines(), self.after.splitlines()
+        before, after = text_lines(self.before), text_lines(self.after)
         return list(unified_diff(before, after, self.shown, self.shown, n=2, lineterm=""))
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rolecall.lines import text_lines
 from rolecall.manifest.write_yaml import block, flow, scalar
 from rolecall.manifest.yaml_data import PathKey, read_yaml
 from rolecall.mapping.editing.yaml_lists import append_in_brackets, blank_before, item_span, on_whole_lines
@@ -119,7 +120,7 @@ def _append_lines(text: str, tree: Node, value: Any) -> str:
     at = last_line_end(text, last)
     offset = max(last.column - tree.column, 2) if last.kind is Kind.MAPPING and last.is_block else 2
     if isinstance(value, Mapping) and last.kind is Kind.MAPPING and last.is_block:
-        lines = block(value).splitlines()
+        lines = text_lines(block(value))
     else:
         lines = [_like(last, value) if isinstance(value, str) else flow(value)]
     gap = [""] if len(tree.children) > 1 and blank_before(text, tree.children[-2], last) else []
@@ -135,7 +136,7 @@ def _append_member(text: str, parent: Node, key: str, value: Any) -> str:
     at = last_line_end(text, last if last.end > last.start else last_key)
     pad = " " * parent.column
     many = isinstance(value, list) and any(isinstance(one, Mapping) for one in value)
-    lines = [f"{scalar(key)}:", *block(value, 2).splitlines()] if many else block({key: value}).splitlines()
+    lines = [f"{scalar(key)}:", *text_lines(block(value, 2))] if many else text_lines(block({key: value}))
     gap = [""] if len(pairs) > 1 and blank_before(text, pairs[-2][1], last_key) else []
     return _inserted(text, at, [*gap, *(pad + line for line in lines)])
 

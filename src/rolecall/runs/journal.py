@@ -255,7 +255,7 @@ def _read(path: Path) -> tuple[Recorded, dict[str, State], int]:
         raise JournalError("the journal is larger than any run writes", where=str(path))
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
-    lines = content[:whole].splitlines()
+    lines = content[:whole].split(b"\n")[:-1]
     try:
         head = json.loads(lines[0])
         if head.pop("format") != FORMAT:

@@ -31,7 +31,7 @@ from own_files import (
 from rolecall.cli.main import app
 from rolecall.cli.own_files.outcome import diff
 from rolecall.lab.aws_endpoint.iam.mfa import code_at
-from rolecall.local_files.aws_profiles import MARK
+from rolecall.local_files.profile_text import MARK
 from terminal import Terminal
 
 EXPECTED = {

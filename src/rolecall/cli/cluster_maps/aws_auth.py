@@ -13,6 +13,7 @@ import typer
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.cli.output import FAILED, Format, fail, print_data, print_table
 from rolecall.errors import InvalidArnError, RolecallError
+from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.aws_auth_text import remove_account, remove_entry, set_account, set_entry
 from rolecall.mapping.editing.format import format_data
 from rolecall.mapping.editing.guards import Guard
@@ -403,6 +404,6 @@ def _report(place: Place, done: Done, dry_run: bool, output: Format) -> None:
 
 def _difference(name: str, old: str, new: str) -> list[str]:
     lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), f"{name} (before)", f"{name} (after)"
+        yaml_lines(old, ends=True), yaml_lines(new, ends=True), f"{name} (before)", f"{name} (after)"
     )
     return [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines]

@@ -14,6 +14,7 @@ import typer
 
 from rolecall.cli.go_flags import GoFlags, listed
 from rolecall.errors import RolecallError
+from rolecall.lines import yaml_lines
 
 add = typer.Typer(name="add", help="Map an IAM user or role in a cluster.", no_args_is_help=True)
 remove = typer.Typer(name="remove", help="Take the mapping of an IAM user or role away.", no_args_is_help=True)
@@ -230,7 +231,7 @@ def _edit(cluster: _Cluster, edit: Callable[[Mapping[str, str]], Mapping[str, st
     edited = edit_config_map(connection, edit)
     sys.stdout.write(f"{done} in cluster {connection.name}; aws-auth is now:\n\n")
     for section, text in edited.after.data.items():
-        sys.stdout.write(f"{section}: |\n" + "".join(f"  {line}\n" for line in text.splitlines()))
+        sys.stdout.write(f"{section}: |\n" + "".join(f"  {line}\n" for line in yaml_lines(text)))
 
 
 def _create_object(cluster: _Cluster, arn: str, username: str, groups: tuple[str, ...]) -> None:

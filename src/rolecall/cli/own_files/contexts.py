@@ -20,8 +20,8 @@ from rolecall.cli.own_files.callers import Found, key_in_environment
 from rolecall.cli.own_files.options import ExecKind
 from rolecall.errors import RolecallError
 from rolecall.local_files.aws_config import AwsConfig, Profile
-from rolecall.local_files.aws_profiles import RoleProfile
 from rolecall.local_files.kubeconfig import Context, Exec
+from rolecall.local_files.profile_text import RoleProfile
 from rolecall.manifest.names import matched_arn
 
 # AWS STS API reference, AssumeRole: less is refused, and more needs the role's MaxSessionDuration; a role that is

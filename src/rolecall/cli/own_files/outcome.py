@@ -14,6 +14,7 @@ import typer
 
 from rolecall.cli.output import FAILED, Format, print_data, print_table
 from rolecall.cli.own_files.endpoints import Failed
+from rolecall.lines import text_lines
 
 # Keys whose values are secret, of a kubeconfig (kubeconfig v1, AuthInfo and AuthProviderConfig) and of the AWS CLI's
 # files. Their lines are not ours, but a file that is written again may have them laid out anew.
@@ -87,7 +88,7 @@ def _say(outcome: Outcome) -> None:
 def diff(path: Path, before: str, after: str) -> Iterator[str]:
     """The lines that differ, without those around them, which may be secrets of the person's own."""
     names = (str(path), f"{path} (new)")
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="", n=0))
+    lines = list(difflib.unified_diff(text_lines(before), text_lines(after), *names, lineterm="", n=0))
     sides = [{line[1:].strip() for line in lines[2:] if line[0] == sign} for sign in "-+"]
     inside = False
     for number, line in enumerate(lines):

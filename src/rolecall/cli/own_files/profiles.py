@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rolecall.cli.own_files.callers import Found
     from rolecall.cli.own_files.contexts import Tools
     from rolecall.cli.own_files.endpoints import Failed
-    from rolecall.local_files.aws_profiles import RoleProfile
+    from rolecall.local_files.profile_text import RoleProfile
 
 
 def profiles(

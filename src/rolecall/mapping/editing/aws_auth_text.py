@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.entry_text import EntryStyle, edit_entry, entry_style
 from rolecall.mapping.editing.sections import (
     ACCOUNTS,
@@ -296,5 +297,5 @@ def _indented(item: str, column: int | None) -> str:
         return item
     return "".join(
         " " * column + line.removeprefix(old) if line.startswith(old) and line.strip() else line
-        for line in item.splitlines(keepends=True)
+        for line in yaml_lines(item, ends=True)
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.yaml_text import (
     Edit,
     Kind,
@@ -132,9 +133,9 @@ def _literal_lines(text: str, value: Node, column: int, new: str) -> Edit:
     if not new.strip():
         return Edit(value.start, value.start + len(text[value.start : value.end].rstrip("\r\n")), _quoted(new))
     body = line_end(text, value.start)
-    header, raw = text[value.start : body], text[body : value.end].splitlines(keepends=True)
+    header, raw = text[value.start : body], yaml_lines(text[body : value.end], ends=True)
     eol = line_break(text, body)
-    old_lines, new_lines = value.value.splitlines(keepends=True), new.splitlines(keepends=True)
+    old_lines, new_lines = yaml_lines(value.value, ends=True), yaml_lines(new, ends=True)
     raw += [""] * (len(old_lines) - len(raw))
     at = next(number for number, line in enumerate(old_lines) if line.strip())
     indent = raw[at][: len(raw[at].rstrip("\r\n")) - len(old_lines[at].rstrip("\n"))]

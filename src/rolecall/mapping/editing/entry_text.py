@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.yaml_lists import blank_before
 from rolecall.mapping.editing.yaml_text import (
     Edit,
@@ -146,7 +147,7 @@ def _refuse_unsafe(text: str, item: Node, section: str) -> None:
     for key, _ in item.pairs:
         if key.value == "<<":
             refuse("the entry merges another one (<<)", key, "write its values out first")
-    for line in text[line_start(text, item.start) : item.end].splitlines():
+    for line in yaml_lines(text[line_start(text, item.start) : item.end]):
         if "\t" in line[: len(line) - len(line.lstrip(" \t-"))]:
             refuse("a tab in the indentation of the entry", item, "use spaces")
 

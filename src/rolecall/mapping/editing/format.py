@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.entry_text import EntryStyle
 from rolecall.mapping.editing.sections import ACCOUNTS, ARN_KEYS, same_mappings
 from rolecall.mapping.editing.yaml_text import Edit, Kind, Node, dash_before, last_line_end, line_start, parse, splice
@@ -69,7 +70,7 @@ def _block_items(text: str, tree: Node, section: str, by_line: Mapping[int, AwsA
         end, floor = last_line_end(text, item), item.end
         written = _written(text[start:end], item, section, by_line.get(item.line))
         if written is None:
-            written = "".join(_moved(line, tree.column) for line in text[start:end].splitlines(keepends=True))
+            written = "".join(_moved(line, tree.column) for line in yaml_lines(text[start:end], ends=True))
             yield Edit(start, end, written)
         else:
             yield Edit(start, end, written + "\n")

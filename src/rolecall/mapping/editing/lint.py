@@ -17,6 +17,7 @@ from itertools import islice
 
 from rolecall.arn import PARTITIONS, Arn, PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
+from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.yaml_text import Kind, Node, YamlTextError, parse
 from rolecall.mapping.reading.aws_auth import AwsAuth, AwsAuthEntry, Problem, parse_aws_auth
 from rolecall.mapping.templates import PLACEHOLDERS
@@ -123,7 +124,7 @@ def _whole(data: Mapping[str, str]) -> Iterator[Finding]:
     if sum(len(key) + len(text.encode(errors="replace")) for key, text in data.items()) > MAX_DATA:
         yield Finding("too-long", Severity.ERROR, "mapRoles", 0, "more than the 1 MiB that a ConfigMap may hold")
     for section in SECTIONS:
-        for number, line in enumerate(data.get(section, "").split("\n"), 1):
+        for number, line in enumerate(yaml_lines(data.get(section, "")), 1):
             if "\t" in line[: len(line) - len(line.lstrip(" \t-"))]:
                 yield Finding(
                     "tab", Severity.ERROR, section, number, "a tab in the indentation", "YAML allows spaces alone there"
@@ -152,7 +153,7 @@ def _of_problem(problem: Problem, found: AwsAuth, data: Mapping[str, str]) -> Fi
     if problem.code in ("session-arn", "path"):
         principal = PrincipalArn.parse(arn)
         advice = f"write arn:{principal.partition}:iam::{principal.account}:role/{principal.name}"
-    lines = data.get(problem.section, "").split("\n")
+    lines = yaml_lines(data.get(problem.section, ""))
     if problem.code == "not-yaml" and "\t" in (lines[problem.line - 1] if problem.line <= len(lines) else ""):
         advice = f"line {problem.line} has a tab: YAML allows spaces alone. {advice}"
     return Finding(problem.code, severity, problem.section, problem.line, problem.text, advice, arn)

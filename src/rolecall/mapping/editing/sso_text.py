@@ -12,6 +12,7 @@ from itertools import pairwise
 import yaml
 
 from rolecall.errors import RolecallError
+from rolecall.lines import yaml_lines
 from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, compose
 from rolecall.mapping.reading.entries import ROLES, EntryReader, MappedEntry
 from rolecall.mapping.reading.sso import SsoRole
@@ -56,7 +57,7 @@ def remove_sso_entry(data: Mapping[str, str], sso: SsoRole) -> dict[str, str]:
         return dict(data)
     if node.flow_style:
         raise SsoTextError("the list is written with brackets", where=ROLES, advice="write an entry on a line each")
-    lines = text.splitlines(keepends=True)
+    lines = yaml_lines(text, ends=True)
     gone = {entry.line for entry in before if entry.sso == sso}
     starts = [item.start_mark.line for item in node.value] + [_last_line(node)]
     for start, end in reversed(list(pairwise(starts))):

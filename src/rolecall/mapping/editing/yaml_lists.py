@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.yaml_text import (
     Edit,
     Kind,
@@ -79,5 +80,5 @@ def item_span(text: str, tree: Node, item: Node) -> tuple[int, int]:
 def blank_before(text: str, previous: Node, item: Node) -> bool:
     """Whether a blank line stands between two items of a block."""
     return any(
-        not line.strip() for line in text[last_line_end(text, previous) : line_start(text, item.start)].splitlines()
+        not line.strip() for line in yaml_lines(text[last_line_end(text, previous) : line_start(text, item.start)])
     )
