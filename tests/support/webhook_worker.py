@@ -20,7 +20,8 @@ import aiohttp
 from rolecall.authenticator.certificates import ensure_certificate
 from rolecall.authenticator.decision_log import Log
 from rolecall.authenticator.supervisor import bound_sockets
-from rolecall.authenticator.worker import WorkerOptions, run_worker
+from rolecall.authenticator.worker import run_worker
+from rolecall.authenticator.worker_options import WorkerOptions
 from rolecall.mapping.backends.server_config import ServerSettings, mode_names
 from rolecall.sigv4 import Credentials
 from rolecall.tokens.mint import mint
@@ -79,6 +80,12 @@ class Worker:
             assert loop.time() < started + seconds, f"still {found!r}: {self.log.getvalue()}"
             await asyncio.sleep(0.05)
         return loop.time() - started
+
+    async def logged(self, words: str, times: int = 1) -> None:
+        """Wait until the log has these words."""
+        async with asyncio.timeout(20):
+            while self.log.getvalue().count(words) < times:  # noqa: ASYNC110 -- a stream tells nobody
+                await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager

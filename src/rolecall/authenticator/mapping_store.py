@@ -49,7 +49,7 @@ class MappingStore:
         self._log = log
         self._metrics = metrics
         self._loaded: dict[str, Backend] = {}
-        self._reserved: Mapping[str, tuple[str, ...]] = {}
+        self._reserved = dict(settings.reserved)
         self.chain = Chain()
         self.generation = 0
         self._rebuild()
@@ -110,10 +110,21 @@ class MappingStore:
         self._metrics.reloads.labels(name, "unreadable").inc()
         self._log.error("mapping cannot be read", backend=name, where=where, error=why)
 
-    def set_reserved(self, reserved: Mapping[str, tuple[str, ...]]) -> None:
+    def note(self, what: str, where: str, names: str) -> None:
+        """Something about a source that changes no mapping, for the log."""
+        self._log.warning(what, where=where, names=names)
+
+    @property
+    def reserved(self) -> Mapping[str, tuple[str, ...]]:
         """Prefixes that no username may have, by backend."""
-        self._reserved = dict(reserved)
-        self._rebuild()
+        return self._reserved
+
+    def set_reserved(self, reserved: Mapping[str, tuple[str, ...]]) -> None:
+        """The prefixes have changed."""
+        if dict(reserved) != self._reserved:
+            self._reserved = dict(reserved)
+            self._log.info("reserved prefixes are in force", backends=",".join(sorted(reserved)))
+            self._rebuild()
 
     def set_modes(self, modes: Sequence[str]) -> None:
         """The order of the backends has changed."""

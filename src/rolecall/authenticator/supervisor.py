@@ -33,7 +33,8 @@ from rolecall.authenticator.decision_log import AuditLog, Log
 from rolecall.authenticator.http_server import MAX_CONNECTIONS
 from rolecall.authenticator.metrics import share_between_workers
 from rolecall.authenticator.sts import tls_context
-from rolecall.authenticator.worker import WorkerOptions, run_worker
+from rolecall.authenticator.worker import run_worker
+from rolecall.authenticator.worker_options import WorkerOptions
 from rolecall.errors import RolecallError
 from rolecall.mapping.backends.chain import ACCESS_ENTRIES
 from rolecall.mapping.backends.server_config import ServerSettings, check_settings, mode_names

@@ -6,71 +6,36 @@ import asyncio
 import gc
 import logging
 import signal
-import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import Any
 
 from prometheus_client import Counter
 
-from rolecall.authenticator import file_sources
 from rolecall.authenticator.certificates import CertificateError, CertificateFiles, load_context, load_into
 from rolecall.authenticator.decision_log import AuditLog, Log, StandardLogging
 from rolecall.authenticator.http_server import HttpServer, Request, Response
-from rolecall.authenticator.mapping_store import MappingStore, Source, Version
+from rolecall.authenticator.mapping_store import MappingStore
 from rolecall.authenticator.metrics import Metrics
 from rolecall.authenticator.principal_proof import PrincipalProofs
 from rolecall.authenticator.private_dns import PrivateDnsNames, ec2_describe
 from rolecall.authenticator.rate_limit import RateLimit
 from rolecall.authenticator.review import Review
+from rolecall.authenticator.sources import Sources
 from rolecall.authenticator.sts import AwsSts, StsEvents, tls_context
 from rolecall.authenticator.verified_tokens import VerifiedTokens
 from rolecall.authenticator.webhook import TEXT, Webhook
+from rolecall.authenticator.worker_options import WorkerOptions
 from rolecall.mapping.backends.chain import (
     ACCESS_ENTRIES,
-    CRD,
-    DYNAMIC_FILE,
-    EKS_CONFIG_MAP,
-    MOUNTED_FILE,
-    TableBackend,
 )
-from rolecall.mapping.backends.entry_table import EntryTable, MatchOptions
-from rolecall.mapping.backends.server_config import ServerSettings
 from rolecall.model import Identity
 from rolecall.tokens.hosts import StsHosts
 
 DRAIN_SECONDS = 10.0
 CERTIFICATE_SECONDS = 1.0
 LATE_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """What a worker is started with.
-
-    :param listening: bound sockets of the webhook; closing them is the worker's.
-    :param healthz: a bound socket that answers ``/healthz`` without TLS, or ``None``.
-    :param place: from 0; the one in place 0 writes the status of IAMIdentityMapping objects.
-    :param ready: called once requests are answered.
-    :param parent: a pipe's end that closes when whoever started the worker is gone, or ``None``.
-    """
-
-    settings: ServerSettings
-    config_file: str
-    files: CertificateFiles
-    listening: socket.socket
-    log: Log
-    healthz: socket.socket | None = None
-    place: int = 0
-    ready: Callable[[], None] = lambda: None
-    parent: int | None = None
-    modes: tuple[str, ...] = field(default=())
-
-
-def match_options(settings: ServerSettings) -> MatchOptions:
-    """What entries may match besides exact ARNs."""
-    return MatchOptions(settings.sso_role_match, settings.role_paths, settings.wildcard_arns)
 
 
 async def run_worker(options: WorkerOptions) -> None:
@@ -94,11 +59,15 @@ async def run_worker(options: WorkerOptions) -> None:
         webhook = _webhook(options, sts, store, audit, metrics, proofs if ACCESS_ENTRIES in options.modes else None)
         server = HttpServer(webhook.handle)
         webhook.is_draining = lambda: server.draining
-        running = [asyncio.create_task(source.run()) for source in sources(options, store, metrics)]
-        running.append(asyncio.create_task(_watch_certificate(tls, options.files, log, proofs)))
-        running.append(asyncio.create_task(_reopen(audit)))
-        for task in running:
-            task.add_done_callback(lambda done: _died(done, log, stopped))
+        running: list[asyncio.Task[None]] = []
+
+        def start(part: Coroutine[Any, Any, None]) -> None:
+            running.append(asyncio.create_task(part))
+            running[-1].add_done_callback(lambda done: _died(done, log, stopped))
+
+        Sources(options, store, metrics, lambda source: start(source.run())).start()
+        start(_watch_certificate(tls, options.files, log, proofs))
+        start(_reopen(audit))
         # Files are read before the first request: their mappings are in force from the start.
         await asyncio.sleep(0)
         await server.listen(options.listening, tls)
@@ -159,38 +128,6 @@ def _webhook(
         proofs=proofs,
         api_audiences=settings.api_audiences,
     )
-
-
-def sources(options: WorkerOptions, store: MappingStore, metrics: Metrics) -> list[Source]:
-    """Where the backends that are asked for get their mappings; libraries are imported for those only."""
-    settings, modes = options.settings, options.modes
-    matching = match_options(settings)
-    found: list[Source] = []
-    if MOUNTED_FILE in modes and not options.config_file:
-        store.take(Version(TableBackend(MOUNTED_FILE, EntryTable()), "no configuration file"))
-    elif MOUNTED_FILE in modes:
-        found.append(file_sources.mounted_file(options.config_file, store, matching))
-    if DYNAMIC_FILE in modes:
-        strict = settings.user_id_strict
-        found.append(file_sources.dynamic_file(settings.dynamic_file, store, matching, metrics, user_id_strict=strict))
-    if EKS_CONFIG_MAP in modes or CRD in modes:
-        from rolecall.authenticator.cluster_sources import ClusterAddress, config_map, identity_mappings
-
-        address = ClusterAddress(settings.kubeconfig, settings.master)
-        if EKS_CONFIG_MAP in modes:
-            found.append(config_map(address, store, matching, metrics))
-        if CRD in modes:
-            found.append(identity_mappings(address, store, options.log, write_status=options.place == 0))
-    if ACCESS_ENTRIES in modes and settings.access_entries_file:
-        found.append(file_sources.access_entry_file(settings.access_entries_file, store))
-    elif ACCESS_ENTRIES in modes:
-        from rolecall.authenticator.eks_entries import EksEntries
-
-        cluster = settings.access_entries_cluster
-        found.append(EksEntries(cluster, settings.region, settings.access_entries_seconds, store, options.log))
-    if settings.dynamic_backend_mode_file:
-        found.append(file_sources.backend_mode_file(settings.dynamic_backend_mode_file, store, modes))
-    return found
 
 
 def _sts_events(metrics: Metrics) -> StsEvents:

@@ -287,7 +287,7 @@ def _file_values(config: str | None, log: Any) -> Mapping[str, Any]:
             where=f"{config} line {first.line}",
             advice="the server starts with a file that means what it says only; mend that line",
         )
-    return reading.values
+    return {**reading.values, "reserved": reading.reserved}
 
 
 def _settings(config: str | None, given: Mapping[str, Any], gates: list[str] | None, log: Any) -> Any:

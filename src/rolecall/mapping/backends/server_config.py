@@ -54,6 +54,7 @@ class ServerSettings:
     :param sts_endpoint: an endpoint of one's own instead of STS, for labs and tests; ``http(s)://HOST:PORT``.
     :param token_cache_seconds: how long STS's answer for a token counts; 0 asks STS every time.
     :param client_rate: questions to STS per second that one client address may cause; 0 for any number.
+    :param reserved: prefixes that no username from a backend may have, by backend (``reservedPrefixConfig``).
     """
 
     cluster_id: str = _in_file("", "clusterID")
@@ -98,6 +99,7 @@ class ServerSettings:
     token_cache_seconds: int = _in_file(10, "server.tokenCacheSeconds")
     client_rate: int = _in_file(1000, "server.clientRate")
     sso_role_match: bool = True
+    reserved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _FIELDS = {one.metadata["key"].lower(): one for one in fields(ServerSettings) if "key" in one.metadata}
@@ -161,7 +163,7 @@ def read_server_config(text: str, options: MatchOptions, where: str = "") -> Con
     reader = EntryReader(loose=True)
     entries = [*reader.entries(maps.get("maproles"), ROLES), *reader.entries(maps.get("mapusers"), USERS)]
     table, wrong, unsure = build_table(entries, reader.accounts(maps.get("mapaccounts")), options)
-    reserved = dict(_reserved(maps.get("reservedprefixconfig"), problems))
+    reserved = _reserved(maps.get("reservedprefixconfig"), problems)
     return ConfigReading(
         values,
         TableBackend(MOUNTED_FILE, table, where),
@@ -208,21 +210,33 @@ def _scalar(node: yaml.Node) -> str:
     return str(node.value)
 
 
-def _reserved(node: yaml.Node | None, problems: list[Problem]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _reserved(node: yaml.Node | None, problems: list[Problem]) -> dict[str, tuple[str, ...]]:
+    """Prefixes by backend; those of several items for one backend count together."""
+    found: dict[str, tuple[str, ...]] = {}
     if node is None or is_null(node):
-        return
+        return found
     for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-        found = by_lower_key(item)
-        mode, prefixes = found.get("backendmode"), found.get("usernameprefixreservelist")
+        keys = by_lower_key(item)
+        mode, prefixes = keys.get("backendmode"), keys.get("usernameprefixreservelist")
         if not isinstance(mode, yaml.ScalarNode):
             problems.append(Problem("reservedPrefixConfig", line_of(item), "backendMode is missing"))
             continue
         try:
-            yield mode_name(mode.value), () if prefixes is None or is_null(prefixes) else _convert(prefixes, ())
+            name = mode_name(mode.value)
+            found[name] = found.get(name, ()) + tuple(_prefixes(prefixes))
         except (ValueError, ConfigError):
             problems.append(
                 Problem("reservedPrefixConfig", line_of(item), "a backend and a list of prefixes is needed")
             )
+    return found
+
+
+def _prefixes(node: yaml.Node | None) -> Iterator[str]:
+    if node is None or is_null(node):
+        return
+    for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        # viper splits a text at its commas and nowhere else: a prefix may have a space.
+        yield from _scalar(item).split(",") if item is node else (_scalar(item),)
 
 
 def mode_name(text: str) -> str:
