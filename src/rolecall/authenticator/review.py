@@ -19,6 +19,7 @@ from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.mapping.backends.server_config import API_AUDIENCES
 from rolecall.mapping.resolve import MappingDecision
 from rolecall.model import CallerIdentity, Identity, KubernetesUser, Reason
+from rolecall.tokens import MAX_TOKEN_LENGTH
 from rolecall.tokens.hosts import StsHosts
 from rolecall.tokens.identity import InvalidCallerError, identity_of
 from rolecall.tokens.mint import PREFIX
@@ -88,6 +89,7 @@ class Review:
     hosts: StsHosts
     sts: StsClient
     map_identity: Callable[[Identity], MappingDecision | Awaitable[MappingDecision]]
+    max_token_length: int = MAX_TOKEN_LENGTH
 
     async def __call__(self, review: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
         """Answer a TokenReview in its own version.
@@ -110,7 +112,7 @@ class Review:
 
     def read(self, token: str, *, now: datetime) -> PresignedCall:
         """The call that a token stands for; :class:`TokenError` where it fails a check, and nobody has to be asked."""
-        return parse_token(token, self.cluster, now=now, hosts=self.hosts)
+        return parse_token(token, self.cluster, now=now, hosts=self.hosts, max_length=self.max_token_length)
 
     async def confirm(self, call: PresignedCall) -> tuple[Identity, datetime]:
         """Whoever STS says made a call, and the end of its token's life."""

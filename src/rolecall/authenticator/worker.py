@@ -102,7 +102,8 @@ def _webhook(
 ) -> Webhook:
     settings = options.settings
     own = frozenset({settings.sts_endpoint.partition("://")[2]} if settings.sts_endpoint else ())
-    review = Review(settings.cluster_id, StsHosts(settings.partition, own), sts, lambda one: store.chain.resolve(one))
+    hosts = StsHosts(settings.partition, own, frozenset(settings.sts_regions))
+    review = Review(settings.cluster_id, hosts, sts, lambda one: store.chain.resolve(one), settings.max_token_length)
 
     async def ask(token: str) -> tuple[Identity, datetime]:
         call = review.read(token, now=datetime.now(UTC))
@@ -131,7 +132,7 @@ def _webhook(
 
 
 def _sts_events(metrics: Metrics) -> StsEvents:
-    # Regions are those of hosts that were checked, so there are few of them.
+    # A token's host was looked up in the list of regions before STS is asked, so there are few of them.
     responses: dict[tuple[int, str], Counter] = {}
 
     def answered(status: int, region: str) -> None:

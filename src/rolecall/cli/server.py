@@ -187,8 +187,15 @@ def server(
     sts_ca_file: Annotated[
         str | None, typer.Option("--sts-ca-file", help="Authorities for its certificate.", rich_help_panel=TUNING)
     ] = None,
+    sts_regions: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REGION,...", help="Accept the STS of regions newer than this release.", rich_help_panel=TUNING
+        ),
+    ] = None,
     sts_connections: Annotated[
-        int | None, typer.Option(help="Connections of a worker.", show_default="64", rich_help_panel=TUNING)
+        int | None,
+        typer.Option(help="Connections to the STS of one region.", show_default="64", rich_help_panel=TUNING),
     ] = None,
     sts_timeout_seconds: Annotated[
         int | None, typer.Option(help="For one review, retries included.", show_default="10", rich_help_panel=TUNING)
@@ -200,6 +207,10 @@ def server(
     client_rate: Annotated[
         int | None,
         typer.Option(help="Questions to STS a client and second; 0: any.", show_default="1000", rich_help_panel=TUNING),
+    ] = None,
+    max_token_length: Annotated[
+        int | None,
+        typer.Option(help="Longest token, in characters (up to 16384).", show_default="4096", rich_help_panel=TUNING),
     ] = None,
 ) -> None:
     """Answer an API server's token reviews: who is it that AWS says signed this token?
@@ -305,6 +316,7 @@ def _settings(config: str | None, given: Mapping[str, Any], gates: list[str] | N
         ("backend_modes", "backend_mode"),
         ("scrubbed_accounts", "scrubbed_accounts"),
         ("api_audiences", "api_audiences"),
+        ("sts_regions", "sts_regions"),
     ):
         items = listed(given.get(option))
         if items is not None:

@@ -2,6 +2,8 @@
 
 # A verifier refuses what is longer: aws-iam-authenticator v0.7 ``pkg/token/token.go``, ``maxTokenLenBytes``.
 MAX_TOKEN_LENGTH = 4096
+# What a verifier may be set to allow: AWS gives longer session tokens on request (aws-iam-authenticator issue 1106).
+LONGEST_TOKEN = 16_384
 MAX_CLUSTER_ID = 256
 
 

@@ -6,15 +6,13 @@ General Reference, "AWS STS endpoints and quotas".
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from rolecall.partitions import PARTITIONS
 from rolecall.tokens.endpoints import regional_endpoint
+from rolecall.tokens.regions import REGIONS
 
 __all__ = ["StsHosts", "regional_endpoint"]
-
-_REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+){1,3}-[0-9]{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +22,12 @@ class StsHosts:
     :param partition: the verifier's partition; its regional, FIPS and dual-stack hosts are accepted.
     :param own: further hosts with their port, such as a lab's ``127.0.0.1:4566``, reached by plain HTTP. A production
         verifier has none: whoever could name a host of their own would be whoever they like.
+    :param more_regions: regions of the partition that are newer than :data:`rolecall.tokens.regions.REGIONS`.
     """
 
     partition: str = "aws"
     own: frozenset[str] = frozenset()
+    more_regions: frozenset[str] = frozenset()
 
     def allows(self, host: str, scheme: str) -> bool:
         """Whether a token may be a call to ``host`` (as in the URL, with a port where one is given)."""
@@ -44,5 +44,5 @@ class StsHosts:
                 continue
             service, _, region = host.removesuffix(f".{suffix}").partition(".")
             if service in ("sts", "sts-fips"):
-                return bool(_REGION.fullmatch(region) and partition.region_pattern.fullmatch(region))
+                return region in REGIONS[self.partition] or region in self.more_regions
         return False

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from rolecall.errors import RolecallError
 from rolecall.sigv4.request import HttpRequest
-from rolecall.tokens import MAX_TOKEN_LENGTH
+from rolecall.tokens import LONGEST_TOKEN, MAX_TOKEN_LENGTH
 from rolecall.tokens.hosts import StsHosts
 from rolecall.tokens.mint import CLUSTER_HEADER, LIFETIME, PREFIX
 
@@ -85,9 +85,14 @@ class PresignedCall:
         )
 
 
-def parse_token(text: str, cluster: str, *, now: datetime, hosts: StsHosts) -> PresignedCall:
-    """The call that a token stands for; :class:`TokenError` where any check fails."""
-    url = _decode(text)
+def parse_token(
+    text: str, cluster: str, *, now: datetime, hosts: StsHosts, max_length: int = MAX_TOKEN_LENGTH
+) -> PresignedCall:
+    """The call that a token stands for; :class:`TokenError` if any check fails.
+
+    :param max_length: of the token, in characters.
+    """
+    url = _decode(text, max_length)
     parts = urlsplit(url)
     if "#" in url or parts.username is not None or parts.password is not None:
         raise TokenError("url", "the token's URL has a user, a password or a fragment")
@@ -97,7 +102,8 @@ def parse_token(text: str, cluster: str, *, now: datetime, hosts: StsHosts) -> P
         raise TokenError(
             "host",
             f"{parts.netloc[:100]!r} is not an STS host of partition {hosts.partition}",
-            advice="the token was made for another endpoint: look at AWS_ENDPOINT_URL and the region of the client",
+            advice="the token was made for another endpoint: check AWS_ENDPOINT_URL and the region of the client; "
+            "if the region is newer than this release, add it with --sts-regions of rolecall server",
         )
     if parts.path != "/":
         raise TokenError("path", "the token's URL has a path")
@@ -118,12 +124,13 @@ def parse_token(text: str, cluster: str, *, now: datetime, hosts: StsHosts) -> P
     )
 
 
-def _decode(text: str) -> str:
-    if len(text) > MAX_TOKEN_LENGTH:
+def _decode(text: str, max_length: int) -> str:
+    if len(text) > max_length:
         raise TokenError(
             "too-long",
-            f"the token has {len(text)} characters, {MAX_TOKEN_LENGTH} are allowed",
-            advice="long session tokens (many session tags or policies) make long tokens",
+            f"the token has {len(text)} characters, {max_length} are allowed",
+            advice="long session tokens (many session tags or policies) make long tokens; rolecall server allows up to "
+            f"{LONGEST_TOKEN} with --max-token-length",
         )
     if not text.startswith(PREFIX):
         raise TokenError("prefix", f"the token does not begin with {PREFIX!r}")

@@ -21,7 +21,8 @@ from rolecall.mapping.backends.entry_table import EntryTable, MatchOptions, buil
 from rolecall.mapping.reading.aws_auth import Problem
 from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, by_lower_key, compose, is_null, line_of, members
 from rolecall.mapping.reading.entries import ROLES, USERS, EntryReader
-from rolecall.tokens import is_cluster_id
+from rolecall.tokens import LONGEST_TOKEN, MAX_TOKEN_LENGTH, is_cluster_id
+from rolecall.tokens.regions import MAX_MORE, wrong_regions
 
 # What an API server calls itself where nobody says otherwise: its audiences are its service account issuer by default,
 # here the two names that kube-apiserver's documentation and kubeadm use.
@@ -52,9 +53,12 @@ class ServerSettings:
     :param broken_map: ``keep`` the last good mapping, or take what can be read of a broken aws-auth (``partial``).
     :param api_audiences: what the API server calls itself (its ``--api-audiences``): all that a token is good for.
     :param sts_endpoint: an endpoint of one's own instead of STS, for labs and tests; ``http(s)://HOST:PORT``.
+    :param sts_regions: regions that are newer than this release; tokens may name their STS too.
+    :param sts_connections: at once, to the STS of one region.
     :param token_cache_seconds: how long STS's answer for a token counts; 0 asks STS every time.
     :param client_rate: questions to STS per second that one client address may cause; 0 for any number.
     :param reserved: prefixes that no username from a backend may have, by backend (``reservedPrefixConfig``).
+    :param max_token_length: characters of a token; the original allows 4,096.
     """
 
     cluster_id: str = _in_file("", "clusterID")
@@ -94,10 +98,12 @@ class ServerSettings:
     region: str = _in_file("", "server.region")
     sts_endpoint: str = _in_file("", "server.stsEndpoint")
     sts_ca_file: str = _in_file("", "server.stsCAFile")
+    sts_regions: tuple[str, ...] = _in_file((), "server.stsRegions")
     sts_connections: int = _in_file(64, "server.stsConnections")
     sts_timeout_seconds: int = _in_file(10, "server.stsTimeoutSeconds")
     token_cache_seconds: int = _in_file(10, "server.tokenCacheSeconds")
     client_rate: int = _in_file(1000, "server.clientRate")
+    max_token_length: int = _in_file(MAX_TOKEN_LENGTH, "server.maxTokenLength")
     sso_role_match: bool = True
     reserved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -111,6 +117,7 @@ _BOUNDS = (
     ("server.stsTimeoutSeconds", 1, 60),
     ("server.tokenCacheSeconds", 0, 900),
     ("server.clientRate", 0, 1_000_000),
+    ("server.maxTokenLength", MAX_TOKEN_LENGTH, LONGEST_TOKEN),
     ("server.accessEntriesSeconds", 1, 86_400),
     ("server.ec2DescribeInstancesQps", 1, 1_000),
     ("server.ec2DescribeInstancesBurst", 1, 1_000),
@@ -283,6 +290,7 @@ def check_settings(settings: ServerSettings) -> None:
     if settings.access_entries_file and settings.access_entries_cluster:
         raise ConfigError("access entries come from a file or from EKS, not from both")
     _check_endpoint(settings.sts_endpoint)
+    _check_regions(settings)
     for key, least, most in _BOUNDS:
         if not least <= getattr(settings, _FIELDS[key.lower()].name) <= most:
             raise ConfigError(f"{key} is not from {least} to {most}")
@@ -294,6 +302,16 @@ def check_settings(settings: ServerSettings) -> None:
             Arn.parse(settings.ec2_role_arn)
         except InvalidArnError as error:
             raise ConfigError(f"ec2DescribeInstancesRoleARN: {error.what}") from None
+
+
+def _check_regions(settings: ServerSettings) -> None:
+    if wrong := wrong_regions(settings.sts_regions, settings.partition):
+        raise ConfigError(
+            f"stsRegions: {wrong[0][:40]!r} is not a region of partition {settings.partition}",
+            advice="give region names such as eu-west-9",
+        )
+    if len(settings.sts_regions) > MAX_MORE:
+        raise ConfigError(f"stsRegions has more than {MAX_MORE} regions")
 
 
 def _check_endpoint(endpoint: str) -> None:
