@@ -251,3 +251,28 @@ async def test_refusals_are_not_remembered_and_the_rest_is_bounded() -> None:
     assert len(tokens) == 3
     assert tokens.known("g", 1.0)
     assert tokens.known("a", 1.0) is None
+
+
+@pytest.mark.parametrize("back", [1.0, 9.0, 60.0, 3_600.0])
+async def test_a_clock_that_is_set_back_makes_no_answer_count_longer(back: float) -> None:
+    # docs/authenticator.md: an answer counts for --token-cache-seconds, whatever the wall clock does.
+    steady = [100.0]
+    now = datetime.now(UTC).timestamp()
+    ask = Asked(900)
+    tokens = VerifiedTokens(ask, 10, steady=lambda: steady[0])
+    await tokens.verify("a", now)
+    # Set back at once: what was verified in the future is not remembered.
+    assert tokens.known("a", now - back) is None
+    await tokens.verify("a", now)
+    steady[0] += 9.9
+    assert tokens.known("a", now + 9.9)
+    # Set back by what has passed, so that the wall clock alone sees a new answer.
+    steady[0] += 0.2
+    assert tokens.known("a", now + 0.1) is None
+
+
+async def test_a_clock_that_is_set_on_ends_what_is_remembered() -> None:
+    now = datetime.now(UTC).timestamp()
+    tokens = VerifiedTokens(Asked(900), 10, steady=lambda: 100.0)
+    await tokens.verify("a", now)
+    assert tokens.known("a", now + 11) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,7 @@ class StsStandIn:
 
     :ivar status: of the next answers; ``body`` replaces the identity where it is set.
     :ivar asked: the heads of the requests.
+    :ivar tls: to speak TLS with.
     """
 
     status: int = 200
@@ -47,9 +49,10 @@ class StsStandIn:
     asked: list[bytes] = field(default_factory=list)
     connections: int = 0
     close_after: int = 0
+    tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> StsStandIn:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         self.port: int = self._server.sockets[0].getsockname()[1]
         self._writers: set[asyncio.StreamWriter] = set()
         return self
@@ -65,7 +68,7 @@ class StsStandIn:
 
     @property
     def endpoint(self) -> str:
-        return f"http://{self.host}"
+        return f"http{'s' if self.tls else ''}://{self.host}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

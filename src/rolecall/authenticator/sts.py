@@ -16,8 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
+from rolecall.authenticator.host_names import HostNames
 from rolecall.authenticator.review import StsRefusedError, StsThrottledError, StsUnavailableError
-from rolecall.authenticator.sts_connections import StsConnections
+from rolecall.authenticator.sts_connections import Route, proxy_of_environment
+from rolecall.authenticator.sts_pool import CrowdedError, StsPool
 from rolecall.errors import RolecallError
 from rolecall.model import CallerIdentity
 from rolecall.tokens.mint import CLUSTER_HEADER
@@ -42,10 +44,12 @@ class StsEvents:
 
 
 class AwsSts:
-    """A pool of keep-alive connections to STS. Use as an asynchronous context manager.
+    """Asks STS over connections that stay open. Use as an asynchronous context manager.
 
     :param own_endpoint: ``http(s)://HOST:PORT`` of a lab, where one was named: the only scheme its host is asked by.
     :param tls: the context to check STS's certificate with.
+    :param connections: at once to one host.
+    :param names: how host names are looked up.
     :param seconds: for one review, all attempts together.
     """
 
@@ -57,6 +61,7 @@ class AwsSts:
         seconds: float,
         own_endpoint: str = "",
         events: StsEvents | None = None,
+        names: HostNames | None = None,
         pause: Callable[[float], float] = lambda longest: random.uniform(0, longest),  # noqa: S311 -- no secret
     ) -> None:
         self._tls = tls
@@ -65,10 +70,11 @@ class AwsSts:
         self._own_scheme, _, self._own_host = own_endpoint.partition("://")
         self._events = events or StsEvents()
         self._pause = pause
-        self._pool: StsConnections | None = None
+        self._names = names or HostNames()
+        self._pool: StsPool | None = None
 
     async def __aenter__(self) -> AwsSts:
-        self._pool = StsConnections(self._tls, self._connections, use_proxy=not self._own_host)
+        self._pool = StsPool(Route(self._tls, self._names, proxy_of_environment()), self._connections)
         return self
 
     async def __aexit__(
@@ -98,6 +104,9 @@ class AwsSts:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 status, body = await self._get(call)
+            except CrowdedError:
+                self._events.failed(region)
+                raise StsUnavailableError(f"too many wait for STS of {call.host}") from None
             except OSError as error:
                 self._events.failed(region)
                 trouble = f"STS cannot be reached: {type(error).__name__}"

@@ -29,8 +29,8 @@ from rolecall.authenticator.certificates import (
     webhook_url,
     write_kubeconfig,
 )
+from rolecall.authenticator.connection_limits import MAX_CONNECTIONS
 from rolecall.authenticator.decision_log import AuditLog, Log
-from rolecall.authenticator.http_server import MAX_CONNECTIONS
 from rolecall.authenticator.metrics import share_between_workers
 from rolecall.authenticator.sts import tls_context
 from rolecall.authenticator.worker import run_worker

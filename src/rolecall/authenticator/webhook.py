@@ -232,7 +232,7 @@ class Webhook:
         return self._proofs is not None and self._proofs.holds(spec, time.time())
 
     def _answer(self, call: _Call, outcome: Outcome, result: str, question: Question | None = None) -> Response:
-        response = Response(200, _encode(outcome.answer).encode())
+        response = Response(200, _encode(outcome.answer).encode(), confirmed=outcome.identity is not None)
         record = self._recorder.prepare(result, outcome, self._store.chain.scrubbed)
         prepared = _Prepared(response, record, result, self._store.generation, question)
         # What EC2 could not be asked about now may be known in a moment; these two depend on the mappings alone.

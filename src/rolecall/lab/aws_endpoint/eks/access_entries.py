@@ -18,7 +18,6 @@ from rolecall.mapping.access_entries import (
     EntryError,
     EntryType,
     check_groups,
-    check_update,
     check_username,
     default_groups,
     default_username,
@@ -213,10 +212,13 @@ def update_access_entry(call: Call, params: Params) -> Result:
     cluster = with_entries(call, params["clusterName"])
     row = get(call, cluster, params["principalArn"])
     entry_type, groups = EntryType(row["type"]), params.get("kubernetesGroups")
-    # An empty username leaves the entry's own.
+    # An empty username is none: EKS would give the default then, and the entry keeps what it has.
     username = params.get("username") or row["username"]
     try:
-        check_update(entry_type, params.get("username"), groups)
+        if params.get("username"):
+            check_username(username, entry_type)
+        if groups is not None:
+            check_groups(groups, entry_type)
     except EntryError as error:
         raise AwsError("InvalidParameterException", error.what, 400) from None
     call.store.execute(
