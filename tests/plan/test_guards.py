@@ -385,7 +385,7 @@ class TestMapping:
     @pytest.mark.parametrize(
         ("grant", "words"),
         [
-            ("username: 'system:x'", "The username system:x is invalid, it cannot start with system:"),
+            ("username: 'system:x'", "The username must not begin with system:"),
             ("username: '{{SessionName}}'", "The username {{SessionName}} is invalid, a colon must precede {{SessionName}}"),
             ("username: 'a:{{AccessKeyID}}'", "The username a:{{AccessKeyID}} is invalid, only {{SessionName}} and {{SessionNameRaw}} can be templated"),
             ("groups: [system:masters]", "The kubernetes group name system:masters is invalid, it cannot start with system:"),

@@ -127,3 +127,34 @@ def resource_matcher(pattern: str) -> Matcher:
         return len(found) == 6 and all(match(part) for match, part in zip(matchers, found, strict=True))
 
     return matches
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some text matches two patterns; in time proportional to the product of their lengths."""
+    # The places in `other` that can be reached when as much of `one` is used up, stars taken as nothing first.
+    front = _past_stars({0}, other)
+    for letter in one:
+        if letter == ANY:
+            front = set(range(min(front), len(other) + 1)) if front else front
+            continue
+        following = {at + 1 for at in front if at < len(other) and (other[at] in ("?", letter) or letter == "?")}
+        following |= {at for at in front if at < len(other) and other[at] == ANY}
+        front = _past_stars(following, other)
+    return len(other) in front
+
+
+def _past_stars(places: set[int], pattern: str) -> set[int]:
+    found = set(places)
+    for place in places:
+        while place < len(pattern) and pattern[place] == ANY:
+            place += 1
+            found.add(place)
+    return found
+
+
+def resources_overlap(one: str, other: str) -> bool:
+    """Whether some resource matches two patterns of Resource elements, each part of the ARNs for itself."""
+    if one.strip(ANY) == "" or other.strip(ANY) == "":
+        return True
+    sides = ([*parts, *[ANY] * (6 - len(parts))] for parts in (one.split(":", 5), other.split(":", 5)))
+    return all(overlap(left, right) for left, right in zip(*sides, strict=True))

@@ -114,7 +114,10 @@ def entry_principal(text: str, cluster_account: str, entry_type: EntryType) -> P
             "The specified principalArn is invalid: it must be an IAM user or role, not a session or the root user."
         )
     if principal.path.startswith("/aws-service-role/"):
-        raise EntryError("The caller is not allowed to modify access entries for a service-linked role.")
+        # As users report it (hashicorp/terraform-provider-aws issue 36447).
+        raise EntryError(
+            "The caller is not allowed to modify access entries with a principalArn value of a Service Linked Role"
+        )
     if entry_type is not EntryType.STANDARD:
         if principal.account != cluster_account:
             raise EntryError(f"Access entries of type {entry_type} must be in the account of the cluster.")
@@ -123,13 +126,27 @@ def entry_principal(text: str, cluster_account: str, entry_type: EntryType) -> P
     return principal
 
 
+def check_update(entry_type: EntryType, username: str | None, groups: Sequence[str] | None) -> None:
+    """:class:`EntryError` if EKS refuses to change an existing entry so; ``None`` leaves a member as it is.
+
+    Sources of the words: aws-ia/terraform-aws-eks-blueprints issue 2004 (a username of nodes), aws-controllers-k8s
+    issue 2144 (anything else on an entry of nodes).
+    """
+    if username:
+        _refuse_reserved(username)
+    if entry_type is not EntryType.STANDARD and (username or groups is not None):
+        raise EntryError('This operation can only be performed on Access Entries with a type of "STANDARD".')
+    if username:
+        check_username(username, entry_type)
+    if groups is not None:
+        check_groups(groups, entry_type)
+
+
 def check_username(username: str, entry_type: EntryType) -> None:
     """:class:`EntryError` where EKS refuses a username."""
     if entry_type is not EntryType.STANDARD:
         raise EntryError(f"The username cannot be specified for access entries of type {entry_type}.")
-    for prefix in _RESERVED_USERNAMES:
-        if username.startswith(prefix):
-            raise EntryError(f"The username {username} is invalid, it cannot start with {prefix}")
+    _refuse_reserved(username)
     for placeholder in _PLACEHOLDER.finditer(username):
         if placeholder[0] not in _ALLOWED_PLACEHOLDERS:
             raise EntryError(
@@ -139,6 +156,13 @@ def check_username(username: str, entry_type: EntryType) -> None:
             raise EntryError(f"The username {username} is invalid, a colon must precede {placeholder[0]}")
     if "{{" in _PLACEHOLDER.sub("", username) or len(username) > MAX_USERNAME:
         raise EntryError(f"The username {username[:80]} is invalid")
+
+
+def _refuse_reserved(username: str) -> None:
+    for prefix in _RESERVED_USERNAMES:
+        if username.startswith(prefix):
+            # As users report it (aws-ia/terraform-aws-eks-blueprints issue 2004).
+            raise EntryError(f"The username must not begin with {prefix}")
 
 
 def check_groups(groups: Sequence[str], entry_type: EntryType) -> None:

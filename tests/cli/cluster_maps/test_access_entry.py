@@ -99,7 +99,7 @@ def test_made_changed_given_policies_and_deleted() -> None:
     [
         (("create", DEV, "--group", "system:masters"), "cannot start with system:"),
         (("create", DEV, "--username", "{{SessionName}}"), "a colon must precede"),
-        (("create", DEV, "--username", "system:x"), "cannot start with system:"),
+        (("create", DEV, "--username", "system:x"), "must not begin with system:"),
         (("create", f"arn:aws:sts::{ACCOUNT}:assumed-role/Dev/s"), "not a session"),
         (("create", DEV, "--policy", "AmazonEKSNoPolicy"), "there are: "),
         (("create", DEV, "--policy", "AmazonEKSViewPolicy=Not_A_Namespace"), "namespace"),

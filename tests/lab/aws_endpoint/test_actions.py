@@ -384,7 +384,7 @@ def test_access_entries_and_their_policies(lab: Any, cluster: Any) -> None:
     assert len(cluster.list_access_policies()["accessPolicies"]) > 10
 
 
-def test_updates_tags_and_identity_providers(cluster: Any) -> None:
+def test_updates_and_tags(cluster: Any) -> None:
     logging = {"clusterLogging": [{"types": ["audit"], "enabled": True}]}
     update = cluster.update_cluster_config(name="c", logging=logging)["update"]
     assert cluster.describe_update(name="c", updateId=update["id"])["update"]["status"] == "Successful"
@@ -393,12 +393,3 @@ def test_updates_tags_and_identity_providers(cluster: Any) -> None:
     cluster.tag_resource(resourceArn=arn, tags={"b": "2"})
     cluster.untag_resource(resourceArn=arn, tagKeys=["a"])
     assert cluster.list_tags_for_resource(resourceArn=arn)["tags"] == {"b": "2"}
-    oidc = {"identityProviderConfigName": "sso", "issuerUrl": "https://issuer.example.com", "clientId": "k8s"}
-    cluster.associate_identity_provider_config(clusterName="c", oidc=oidc)
-    named = {"type": "oidc", "name": "sso"}
-    assert cluster.list_identity_provider_configs(clusterName="c")["identityProviderConfigs"] == [named]
-    found = cluster.describe_identity_provider_config(clusterName="c", identityProviderConfig=named)[
-        "identityProviderConfig"
-    ]["oidc"]
-    assert (found["clientId"], found["status"]) == ("k8s", "ACTIVE")
-    cluster.disassociate_identity_provider_config(clusterName="c", identityProviderConfig=named)

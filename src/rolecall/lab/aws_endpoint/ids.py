@@ -12,6 +12,7 @@ import uuid
 from typing import Protocol
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_TOKEN_START = "IQoJb3JpZ2luX2Vj"  # noqa: S105 -- how those of AWS begin
 
 
 class Randomness(Protocol):
@@ -50,9 +51,13 @@ class Ids:
         """A secret access key: 40 characters."""
         return base64.b64encode(self._randomness.token_bytes(30)).decode()
 
-    def session_token(self) -> str:
-        """A session token: opaque, about as long as the short ones of AWS."""
-        return "IQoJb3JpZ2luX2Vj" + base64.b64encode(self._randomness.token_bytes(255)).decode()
+    def session_token(self, minimum: int = 0) -> str:
+        """A session token: opaque, about as long as the short ones of AWS.
+
+        :param minimum: number of characters that it has at least.
+        """
+        size = max(255, 3 * -(-(minimum - len(_TOKEN_START)) // 4))
+        return _TOKEN_START + base64.b64encode(self._randomness.token_bytes(size)).decode()
 
     def uuid(self) -> str:
         return str(uuid.UUID(bytes=self._randomness.token_bytes(16), version=4))

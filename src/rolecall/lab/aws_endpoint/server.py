@@ -21,6 +21,7 @@ from rolecall.lab.aws_endpoint.actions import ACTIONS, Action, AwsError, Call, C
 from rolecall.lab.aws_endpoint.authentication import Authenticator, signature_error
 from rolecall.lab.aws_endpoint.authorization import PolicyCache
 from rolecall.lab.aws_endpoint.ids import Ids
+from rolecall.lab.aws_endpoint.left_out import refuse_left_out
 from rolecall.lab.aws_endpoint.store import Store
 from rolecall.lab.aws_endpoint.usage import KeyUsage
 from rolecall.lab.aws_endpoint.wire import query, rest_json
@@ -134,6 +135,7 @@ class AwsEndpoint:
             _check_session_token(caller, called.name, operation.name)
             self.usage.record(found.access_key_id, called.name, region, now)
         validate(operation.input_shape, params)
+        refuse_left_out(called.name, operation.name, params)
         agent = (request.header(b"user-agent") or b"").decode("latin-1")[:200]
         call = Call(
             self.store, caller, caller.account, self.partition, region, now, self._ids, self._clusters,

@@ -18,6 +18,7 @@ from rolecall.mapping.access_entries import (
     EntryError,
     EntryType,
     check_groups,
+    check_update,
     check_username,
     default_groups,
     default_username,
@@ -212,13 +213,10 @@ def update_access_entry(call: Call, params: Params) -> Result:
     cluster = with_entries(call, params["clusterName"])
     row = get(call, cluster, params["principalArn"])
     entry_type, groups = EntryType(row["type"]), params.get("kubernetesGroups")
-    # An empty username is none: EKS would give the default then, and the entry keeps what it has.
+    # An empty username leaves the entry's own.
     username = params.get("username") or row["username"]
     try:
-        if params.get("username"):
-            check_username(username, entry_type)
-        if groups is not None:
-            check_groups(groups, entry_type)
+        check_update(entry_type, params.get("username"), groups)
     except EntryError as error:
         raise AwsError("InvalidParameterException", error.what, 400) from None
     call.store.execute(

@@ -1,33 +1,28 @@
-"""OpenID Connect providers that a cluster takes users from. Kept and shown; the embedded cluster asks none of them.
+"""OpenID Connect providers for the users of a cluster: refused, because the lab's clusters authenticate nobody by them.
 
-Source: EKS API reference, AssociateIdentityProviderConfig and its neighbours.
+Source: EKS API reference, AssociateIdentityProviderConfig and its neighbours; EKS user guide, "Grant users access to
+Kubernetes with an external OIDC provider" (a public issuer, no self-signed certificate, no prefix ``system:``).
 """
 
 from __future__ import annotations
 
-import json
+from ipaddress import ip_address
 from sqlite3 import Row
-from typing import Any
+from urllib.parse import urlsplit
 
 from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, Result, action
-from rolecall.lab.aws_endpoint.eks import records, updates
-from rolecall.lab.aws_endpoint.eks.context import cluster_arn, cluster_tags, resource_tags
-from rolecall.lab.aws_endpoint.eks.tags import put_tags
-from rolecall.lab.aws_endpoint.iam import directory
+from rolecall.lab.aws_endpoint.eks import records
+from rolecall.lab.aws_endpoint.eks.context import cluster_arn, cluster_tags
+
+_RESERVED_PREFIX = "system:"
+# RFC 6761, RFC 6762 and ICANN's .internal: names that no public resolver answers.
+_NOT_PUBLIC = (".localhost", ".local", ".internal", ".test", ".invalid")
 
 
 def _config_arn(call: Call, params: Params) -> str:
-    """The ARN of the config that is named; where there is none, what it could be."""
-    wanted, cluster = params["identityProviderConfig"], records.find(call, params["clusterName"])
-    row = _find(call, cluster) if cluster is not None else None
-    if row is not None and (wanted.get("type"), wanted.get("name")) == ("oidc", row["name"]):
-        return str(row["arn"])
+    wanted = params["identityProviderConfig"]
     kind = f"identityproviderconfig/{params['clusterName']}/{wanted.get('type')}/{wanted.get('name')}"
     return f"arn:{call.partition}:eks:{call.region}:{call.account}:{kind}/*"
-
-
-def _config_tags(call: Call, params: Params) -> Context:
-    return resource_tags(call, _config_arn(call, params))
 
 
 def _new_context(call: Call, params: Params) -> Context:
@@ -39,59 +34,66 @@ def _new_context(call: Call, params: Params) -> Context:
 @action("eks", "AssociateIdentityProviderConfig", resource=cluster_arn, context=_new_context)
 def associate(call: Call, params: Params) -> Result:
     cluster, config = records.active(call, params["clusterName"]), params["oidc"]
-    if _find(call, cluster) is not None:
-        raise AwsError("ResourceInUseException", "The cluster already has an identity provider config.", 409)
-    if not config["issuerUrl"].startswith("https://"):
-        raise AwsError("InvalidParameterException", "issuerUrl must be an https URL.", 400)
-    name = config["identityProviderConfigName"]
-    arn = (
-        f"arn:{call.partition}:eks:{cluster['region']}:{cluster['account']}:identityproviderconfig/"
-        f"{cluster['name']}/oidc/{name}/{call.ids.uuid()}"
+    if problem := _problem(cluster, config):
+        raise AwsError("InvalidParameterException", problem, 400, clusterName=cluster["name"])
+    raise AwsError(
+        "InvalidRequestException",
+        "The lab's clusters do not authenticate users by OpenID Connect: for the keys of "
+        f"{config['issuerUrl'][:200]} the lab would have to use the network, and it never does. "
+        "Use IAM roles with access entries or aws-auth.",
+        400,
+        clusterName=cluster["name"],
     )
-    call.store.execute(
-        "INSERT INTO identity_providers VALUES (?, ?, ?, ?)", (cluster["id"], name, arn, json.dumps(dict(config)))
-    )
-    put_tags(call, arn, params.get("tags"))
-    update = updates.record(call, cluster, "AssociateIdentityProviderConfig", {"IdentityProviderConfig": name})
-    return {"update": update, "tags": params.get("tags") or {}}
 
 
-@action("eks", "DescribeIdentityProviderConfig", resource=_config_arn, context=_config_tags)
+@action("eks", "DescribeIdentityProviderConfig", resource=_config_arn, context=cluster_tags)
 def describe(call: Call, params: Params) -> Result:
-    cluster = records.get(call, params["clusterName"])
-    row = _get(call, cluster, params["identityProviderConfig"])
-    found: dict[str, Any] = {
-        **json.loads(row["config"]),
-        "identityProviderConfigArn": row["arn"],
-        "clusterName": cluster["name"],
-        "tags": directory.tags_of(call.store, row["arn"]),
-        "status": "ACTIVE",
-    }
-    return {"identityProviderConfig": {"oidc": found}}
+    raise _not_associated(records.get(call, params["clusterName"]))
 
 
 @action("eks", "ListIdentityProviderConfigs", resource=cluster_arn, context=cluster_tags)
 def list_(call: Call, params: Params) -> Result:
-    row = _find(call, records.get(call, params["clusterName"]))
-    return {"identityProviderConfigs": [{"type": "oidc", "name": row["name"]}] if row is not None else []}
+    records.get(call, params["clusterName"])
+    return {"identityProviderConfigs": []}
 
 
-@action("eks", "DisassociateIdentityProviderConfig", resource=_config_arn, context=_config_tags)
+@action("eks", "DisassociateIdentityProviderConfig", resource=_config_arn, context=cluster_tags)
 def disassociate(call: Call, params: Params) -> Result:
-    cluster = records.active(call, params["clusterName"])
-    row = _get(call, cluster, params["identityProviderConfig"])
-    call.store.execute("DELETE FROM tags WHERE owner = ?", (row["arn"],))
-    call.store.execute("DELETE FROM identity_providers WHERE cluster = ?", (cluster["id"],))
-    kind = "DisassociateIdentityProviderConfig"
-    return {"update": updates.record(call, cluster, kind, {"IdentityProviderConfig": row["name"]})}
+    raise _not_associated(records.active(call, params["clusterName"]))
 
 
-def _find(call: Call, cluster: Row) -> Row | None:
-    return call.store.one("SELECT * FROM identity_providers WHERE cluster = ?", (cluster["id"],))
+def _problem(cluster: Row, config: Params) -> str | None:
+    """What EKS does not accept in a configuration, or ``None``."""
+    issuer = config["issuerUrl"]
+    try:
+        host = urlsplit(issuer).hostname if issuer.startswith("https://") else None
+    except ValueError:
+        host = None
+    if not host:
+        return "issuerUrl must be an https URL."
+    if issuer.rstrip("/") == cluster["issuer"].rstrip("/"):
+        # As users report it (terraform-aws-modules/terraform-aws-eks issue 3328).
+        return (
+            "Incorrect Identity Provider URL configuration. The Identity Provider URL cannot be same as OpenID Connect "
+            "(OIDC) issuer URL"
+        )
+    if not _is_public(host):
+        return f"issuerUrl must be publicly accessible, with a certificate of a public authority: {host[:100]} is not."
+    for name in ("usernamePrefix", "groupsPrefix"):
+        prefix = config.get(name) or ""
+        if (prefix and _RESERVED_PREFIX.startswith(prefix.rstrip("-"))) or prefix.startswith(_RESERVED_PREFIX):
+            return f"{name} cannot be {_RESERVED_PREFIX} or any part of it."
+    return None
 
 
-def _get(call: Call, cluster: Row, wanted: Params) -> Row:
-    row = _find(call, cluster)
-    if row is None or wanted.get("type") != "oidc" or wanted.get("name") != row["name"]:
-        raise AwsError("ResourceNotFoundException", "Identity provider config is not associated with cluster.", 404)
-    return row
+def _is_public(host: str) -> bool:
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        name = host.rstrip(".").lower()
+        return "." in name and not name.endswith(_NOT_PUBLIC)
+
+
+def _not_associated(cluster: Row) -> AwsError:
+    message = "Identity provider config is not associated with cluster."
+    return AwsError("ResourceNotFoundException", message, 404, clusterName=cluster["name"])

@@ -27,8 +27,6 @@ CREATE TABLE IF NOT EXISTS entry_policies (
 CREATE TABLE IF NOT EXISTS updates (
     id TEXT PRIMARY KEY, cluster TEXT NOT NULL REFERENCES clusters (id), type TEXT NOT NULL, params TEXT NOT NULL,
     created TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS identity_providers (
-    cluster TEXT PRIMARY KEY REFERENCES clusters (id), name TEXT NOT NULL, arn TEXT NOT NULL, config TEXT NOT NULL);
 """
 
 
@@ -90,7 +88,7 @@ def forget(store: Store, cluster_id: str) -> None:
         store.execute("DELETE FROM tags WHERE owner = ?", (cluster_id,))
         for row in store.all("SELECT arn FROM access_entries WHERE cluster = ?", (cluster_id,)):
             store.execute("DELETE FROM tags WHERE owner = ?", (row["arn"],))
-        for table in ("entry_policies", "access_entries", "updates", "identity_providers"):
+        for table in ("entry_policies", "access_entries", "updates"):
             store.execute(f"DELETE FROM {table} WHERE cluster = ?", (cluster_id,))  # noqa: S608 -- constant names
         store.execute("DELETE FROM clusters WHERE id = ?", (cluster_id,))
 

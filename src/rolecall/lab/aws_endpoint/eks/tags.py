@@ -65,7 +65,6 @@ def _find_owner(call: Call, arn: str) -> str | None:
     if arn.startswith(prefix):
         if kind == "cluster" and (cluster := records.find(call, rest)) is not None:
             return str(cluster["id"])
-        for table in ("access_entries", "identity_providers"):
-            if call.store.one(f"SELECT 1 FROM {table} WHERE arn = ?", (arn,)) is not None:  # noqa: S608 -- constants
-                return arn
+        if call.store.one("SELECT 1 FROM access_entries WHERE arn = ?", (arn,)) is not None:
+            return arn
     return None

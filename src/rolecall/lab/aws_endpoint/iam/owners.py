@@ -16,6 +16,11 @@ from rolecall.lab.aws_endpoint.actions import AwsError, Call, Context, Params, P
 from rolecall.lab.aws_endpoint.iam import directory
 
 MAX_TAGS = 50
+# Prefix of the path, prefix of the name (lower-case), and whose they are.
+_RESERVED = (
+    ("/aws-service-role/", "awsservicerolefor", "AWS Service linked Roles"),
+    ("/aws-reserved/", "awsreservedsso_", "AWS Reserved Roles"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,21 @@ def refuse_taken(call: Call, owner: Owner, name: str) -> None:
     )
     if taken is not None:
         raise AwsError("EntityAlreadyExists", f"{owner.kind} with name {name} already exists.", 409)
+
+
+def refuse_reserved(params: Params) -> None:
+    """Refuse a path or a name that AWS keeps for the roles that its services create.
+
+    Sources: IAM user guide, "Create a service-linked role" (path and name), and IAM Identity Center user guide,
+    "Referencing permission sets in resource policies" (path and name); the message as users report it
+    (tilfin/aws-iam-policy-tool pull request 9), the one for Identity Center in the same form.
+    """
+    path, name = params.get("Path", "/"), params["RoleName"]
+    for prefix, of_name, roles in _RESERVED:
+        if path.lower().startswith(prefix):
+            raise AwsError("InvalidInput", f"Path prefix '{prefix}' can only be used for {roles}", 400)
+        if name.lower().startswith(of_name):
+            raise AwsError("InvalidInput", f"Name prefix '{name[: len(of_name)]}' can only be used for {roles}", 400)
 
 
 def policy_size(text: str) -> int:

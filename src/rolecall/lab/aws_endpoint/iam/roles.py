@@ -1,8 +1,8 @@
 """Roles and their trust policies. Source: IAM API reference, CreateRole and its neighbours.
 
-A trust policy is bound to the unique ids of the users and roles that it names when it is saved: a user made anew under
-the same name is another principal, and the policy then shows the old one's id (IAM user guide, "AWS JSON policy
-elements: Principal").
+A trust policy is bound to the unique ids of the users and roles that it names when it is saved. A user who is deleted
+and created again under the same name is another principal, and the policy then shows the old one's id (IAM user guide,
+"AWS JSON policy elements: Principal").
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from rolecall.lab.aws_endpoint.iam.owners import (
     check_policy,
     new_arn,
     put_tags,
+    refuse_reserved,
     refuse_taken,
     tag_list,
     tag_pairs,
@@ -64,6 +65,7 @@ def render(call: Call, role: Row, *, tags: bool = True) -> dict[str, Any]:
 @action("iam", "CreateRole", resource=ROLE.resource, context=with_boundary, also=tagging("Role", ROLE.resource))
 def create_role(call: Call, params: Params) -> Result:
     name, text, tags = params["RoleName"], params["AssumeRolePolicyDocument"], tag_pairs(params)
+    refuse_reserved(params)
     refuse_taken(call, ROLE, name)
     check_boundary(call, params.get("PermissionsBoundary"))
     check_policy(text, PolicyKind.TRUST, MAX_TRUST, QUOTA)

@@ -36,7 +36,7 @@ def assume_role(call: Call, params: Params) -> Result:
     decision = decide_assume_role(request, principal, role, call.policies(principal).policies)
     session = _session(decision)
     assert role is not None
-    answer = _assumed(call, PrincipalKind.ASSUMED_ROLE, role.role_id, arn, session, request)
+    answer = _assumed(call, role.role_id, arn, session, request, _token_size(params))
     if session.source_identity:
         answer["SourceIdentity"] = session.source_identity
     return answer
@@ -51,7 +51,7 @@ def assume_role_with_web_identity(call: Call, params: Params) -> Result:
     decision = decide_web_identity(request, token, role)
     session = _session(decision)
     assert role is not None
-    answer = _assumed(call, PrincipalKind.ASSUMED_ROLE, role.role_id, arn, session, request)
+    answer = _assumed(call, role.role_id, arn, session, request, _token_size(params))
     return {
         **answer,
         "SubjectFromWebIdentityToken": token.subject,
@@ -68,7 +68,8 @@ def get_session_token(call: Call, params: Params) -> Result:
     verified = verify_mfa(call, principal, params.get("SerialNumber"), params.get("TokenCode"))
     ends = call.now + timedelta(seconds=params.get("DurationSeconds") or SESSION_TOKEN_SECONDS)
     session = Session("", call.now, ends, mfa_authenticated_at=call.now if verified else None)
-    return {"Credentials": issue(call, PrincipalKind.USER, principal.principal_id, principal.account, session)}
+    kind, size = PrincipalKind.USER, _token_size(params)
+    return {"Credentials": issue(call, kind, principal.principal_id, principal.account, session, size)}
 
 
 @action("sts", "GetAccessKeyInfo")
@@ -137,6 +138,10 @@ def _check_session_policies(call: Call, policy: str | None, arns: tuple[str, ...
             raise AwsError("ValidationError", f"The policy {arn} does not exist.", 400)
 
 
+def _token_size(params: Params) -> int:
+    return params.get("MinimumSessionTokenSize") or 0
+
+
 def _session(decision: AssumeRoleDecision) -> Session:
     if decision.session is None:
         raise AwsError(decision.error_code, decision.error_message)
@@ -144,10 +149,10 @@ def _session(decision: AssumeRoleDecision) -> Session:
 
 
 def _assumed(
-    call: Call, kind: PrincipalKind, role_id: str, arn: PrincipalArn, session: Session, request: AssumeRoleRequest
+    call: Call, role_id: str, arn: PrincipalArn, session: Session, request: AssumeRoleRequest, token_size: int
 ) -> dict[str, Any]:
     answer: dict[str, Any] = {
-        "Credentials": issue(call, kind, role_id, arn.account, session),
+        "Credentials": issue(call, PrincipalKind.ASSUMED_ROLE, role_id, arn.account, session, token_size),
         "AssumedRoleUser": {
             "AssumedRoleId": f"{role_id}:{session.name}",
             "Arn": f"arn:{call.partition}:sts::{arn.account}:assumed-role/{arn.name}/{session.name}",

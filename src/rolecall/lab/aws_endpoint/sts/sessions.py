@@ -35,9 +35,14 @@ class TemporaryKey:
     principal: Principal | None
 
 
-def issue(call: Call, kind: PrincipalKind, owner: str, account: str, session: Session) -> dict[str, Any]:
-    """Store new temporary credentials and return them as STS's ``Credentials`` shape."""
-    key_id, secret, token = call.ids.unique_id("ASIA")[:20], call.ids.secret_key(), call.ids.session_token()
+def issue(
+    call: Call, kind: PrincipalKind, owner: str, account: str, session: Session, token_size: int = 0
+) -> dict[str, Any]:
+    """Store new temporary credentials and return them as STS's ``Credentials`` shape.
+
+    :param token_size: number of bytes that the session token has at least.
+    """
+    key_id, secret, token = call.ids.unique_id("ASIA")[:20], call.ids.secret_key(), call.ids.session_token(token_size)
     # Whole seconds, because that is what STS tells the caller; a session ends when it said it would.
     session = replace(
         session, issued=session.issued.replace(microsecond=0), expires=session.expires.replace(microsecond=0)
