@@ -1,5 +1,6 @@
 """Our signer and verifier against botocore's, and against what AWS's documentation prescribes."""
 
+import hmac
 from datetime import UTC, datetime, timedelta
 from unittest import mock
 from urllib.parse import quote, urlsplit
@@ -21,7 +22,7 @@ from rolecall.sigv4 import (
     sign,
     verify_signature,
 )
-from rolecall.sigv4.canonical import fold, signing_key
+from rolecall.sigv4.canonical import fold, hmac_sha256, signing_key
 
 # The example key of the IAM user guide.
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -272,3 +273,8 @@ def test_wrong_secret_and_no_secret_in_repr() -> None:
 def test_any_bytes_are_refused_in_order(query: bytes, authorization: bytes) -> None:
     with pytest.raises(SignatureError):
         verify(HttpRequest("GET", b"/", query, ((b"host", b"h"), (b"authorization", authorization))))
+
+
+@given(key=st.binary(max_size=200), message=st.binary(max_size=300))
+def test_hmac_is_that_of_the_standard_library(key: bytes, message: bytes) -> None:
+    assert hmac_sha256(key, message) == hmac.digest(key, message, "sha256")

@@ -6,9 +6,6 @@ Source: IAM user guide, "Create a signed AWS API request" (reference_sigv-create
 from __future__ import annotations
 
 import hashlib
-import hmac
-import re
-from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +13,12 @@ if TYPE_CHECKING:
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-_SPACES = re.compile(rb" +")
-# RFC 9112, 5.2: a line that goes on behind white space is read as if there were a space in its place.
-_FOLDED = re.compile(rb"\r?\n[ \t]+")
+_BLOCK = 64
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+# A key is good for one day, region and service; deriving it costs four times what using it costs.
+_MAX_KEYS = 4096
+_keys: dict[tuple[str, str, str, str], bytes] = {}
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 _ENCODED = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
 
@@ -56,9 +56,12 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
 def fold(value: bytes) -> str:
     """A header value as it is signed: trimmed, folded lines joined by one space, runs of spaces made one."""
     value = value.strip()
-    if b"\n" in value:
-        value = _FOLDED.sub(b" ", value)
-    return (_SPACES.sub(b" ", value) if b"  " in value else value).decode("latin-1")
+    if b"\n" in value or b"  " in value:
+        import re
+
+        # RFC 9112, 5.2: a line that goes on behind white space is read as if there were a space in its place.
+        value = re.sub(rb" +", b" ", re.sub(rb"\r?\n[ \t]+", b" ", value))
+    return value.decode("latin-1")
 
 
 def canonical_request(
@@ -76,21 +79,39 @@ def canonical_request(
 
 def string_to_sign(timestamp: str, scope: str, request: str) -> str:
     """What is signed: algorithm, time, scope and the hash of the canonical request."""
-    digest = hashlib.sha256(request.encode("latin-1", "replace")).hexdigest()
+    digest = sha256_hex(request.encode("latin-1", "replace"))
     return f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
 
 
-# A key is good for one day, region and service; deriving it costs four times what using it costs.
-@lru_cache(maxsize=4096)
+def sha256_hex(data: bytes) -> str:
+    """The SHA-256 of a payload, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """HMAC with SHA-256 (RFC 2104); :mod:`hmac` imports more than this takes, and is no faster."""
+    if len(key) > _BLOCK:
+        key = hashlib.sha256(key).digest()
+    key = key.ljust(_BLOCK, b"\0")
+    inner = hashlib.sha256(key.translate(_INNER_PAD) + message).digest()
+    return hashlib.sha256(key.translate(_OUTER_PAD) + inner).digest()
+
+
 def signing_key(secret_access_key: str, date: str, region: str, service: str) -> bytes:
     """The key derived from a secret for one day (``YYYYMMDD``), region and service."""
-    key = f"AWS4{secret_access_key}".encode()
-    for part in (date, region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    name = (secret_access_key, date, region, service)
+    found = _keys.get(name)
+    if found is None:
+        found = f"AWS4{secret_access_key}".encode()
+        for part in (date, region, service, "aws4_request"):
+            found = hmac_sha256(found, part.encode())
+        if len(_keys) >= _MAX_KEYS:
+            _keys.clear()
+        _keys[name] = found
+    return found
 
 
 def signature(secret_access_key: str, scope: str, text: str) -> str:
     """The signature, 64 hexadecimal digits, of a string to sign with the given scope."""
     date, region, service, _ = scope.split("/")
-    return hmac.digest(signing_key(secret_access_key, date, region, service), text.encode("latin-1"), "sha256").hex()
+    return hmac_sha256(signing_key(secret_access_key, date, region, service), text.encode("latin-1")).hex()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 
-from rolecall.sigv4.canonical import ALGORITHM, canonical_request, fold, signature, string_to_sign
+from rolecall.sigv4.authorization import authorization
+from rolecall.sigv4.canonical import fold
 from rolecall.sigv4.presigned import presigned_query, query_pairs
 from rolecall.sigv4.request import Credentials, HttpRequest
 
@@ -22,25 +22,22 @@ def sign(request: HttpRequest, credentials: Credentials, *, region: str, service
     if credentials.session_token:
         added.append((b"X-Amz-Security-Token", credentials.session_token.encode()))
     headers = (*request.headers, *added)
-    signed = _signed_headers(headers)
-    scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
-    text = canonical_request(
+    value = authorization(
         request.method,
         request.path,
         query_pairs(request.query.decode("ascii")),
-        signed,
-        hashlib.sha256(request.body).hexdigest(),
-    )
-    value = signature(credentials.secret_access_key, scope, string_to_sign(timestamp, scope, text))
-    authorization = (
-        f"{ALGORITHM} Credential={credentials.access_key_id}/{scope}, "
-        f"SignedHeaders={';'.join(name for name, _ in signed)}, Signature={value}"
+        _signed_headers(headers),
+        request.body,
+        (credentials.access_key_id, credentials.secret_access_key),
+        region=region,
+        service=service,
+        timestamp=timestamp,
     )
     return HttpRequest(
         request.method,
         request.path,
         request.query,
-        (*headers, (b"Authorization", authorization.encode())),
+        (*headers, (b"Authorization", value.encode())),
         request.body,
     )
 
