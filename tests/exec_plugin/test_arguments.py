@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall.exec_plugin.arguments import GET_TOKEN_FLAGS, TOKEN_FLAGS, UsageError, command_of, read
+from rolecall.exec_plugin.arguments import GET_TOKEN_FLAGS, TOKEN_FLAGS, UsageError, command_of, read, set_ones
 
 # kubeconfigs of aws-iam-authenticator's README, of eksctl, and of `aws eks update-kubeconfig`
 FORMS = [
@@ -22,19 +22,40 @@ FORMS = [
     (["-i", "-r"], {"cluster-id": "-r"}),
     (["-r", "arn:aws:iam::1:role/x", "-s", "me", "-e", "id"], {"role": "arn:aws:iam::1:role/x", "session-name": "me", "external-id": "id"}),
     (["--cache", "--token-only", "--forward-session-name"], {"cache": "true", "token-only": "true", "forward-session-name": "true"}),
-    (["--cache=false", "--token-only=true"], {"token-only": "true"}),
-    (["-r", ""], {}),
+    # pflag: a flag that is given counts, even if it is empty or off
+    (["--cache=false", "--token-only=true"], {"cache": "false", "token-only": "true"}),
+    (["-r", ""], {"role": ""}),
     (["-l", "json", "--feature-gates", "X=true"], {"log-format": "json", "feature-gates": "X=true"}),
+    (["-v", "debug"], {"log-verbosity": "debug"}),
+    (["-vdebug"], {"log-verbosity": "debug"}),
+    (["--log-verbosity=warn"], {"log-verbosity": "warn"}),
+    (["-cfile", "-e=x"], {"config": "file", "external-id": "x"}),
+    (["--no-cache", "-i", "x", "-h", "--bogus"], {"help": "true"}),
+    # strconv.ParseBool
+    *[([f"--cache={word}"], {"cache": "true"}) for word in ("1", "t", "T", "TRUE", "true", "True")],
+    *[([f"--cache={word}"], {"cache": "false"}) for word in ("0", "f", "F", "FALSE", "false", "False")],
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("words", "expected"), FORMS)
 def test_forms(words: list[str], expected: dict[str, str]) -> None:
-    assert read(words, TOKEN_FLAGS) == expected
+    assert read(words, TOKEN_FLAGS) == (expected, [])
+
+
+# pflag: words that are no flags are arguments, and so is everything behind --
+@pytest.mark.parametrize(
+    ("words", "given", "others"),
+    [
+        (["prod"], {}, ["prod"]), (["-"], {}, ["-"]), ([""], {}, [""]), (["--"], {}, []),
+        (["--cache", "1"], {"cache": "true"}, ["1"]), (["-i", "x", "--", "-r", "y"], {"cluster-id": "x"}, ["-r", "y"]),
+    ],
+)  # fmt: skip
+def test_words_that_are_not_flags(words: list[str], given: dict[str, str], others: list[str]) -> None:
+    assert read(words, TOKEN_FLAGS) == (given, others)
 
 
 @pytest.mark.parametrize(
-    "words", [["prod"], ["-i"], ["--cluster"], ["-x"], ["--cache=yes"], ["--"], ["-"], [""], ["--cluster-name", "x"]]
+    "words", [["-i"], ["--cluster"], ["-x"], ["--cache=yes"], ["--cache="], ["--cache=tRUE"], ["--cluster-name", "x"]]
 )
 def test_what_is_refused(words: list[str]) -> None:
     with pytest.raises(UsageError):
@@ -63,6 +84,14 @@ def test_flags_of_the_aws_cli_that_are_not_safe_are_refused_with_a_reason(flag: 
         (["--version"], ""),
         (["--region", "eks"], ""),
         (["--help", "eks"], ""),
+        # cobra: flags may stand before the command
+        (["-c", "FILE", "token"], "token"),
+        (["-i", "prod", "token", "-r", "x"], "token"),
+        (["-iprod", "--log-verbosity=debug", "--cache", "token"], "token"),
+        (["-i", "token", "token"], "token"),
+        (["-i", "token"], ""),
+        (["-c", "FILE", "server"], ""),
+        (["-i", "x", "verify"], ""),
     ],
 )
 def test_whose_command_it_is(words: list[str], command: str) -> None:
@@ -75,4 +104,4 @@ def test_whose_command_it_is(words: list[str], command: str) -> None:
 def test_no_words_crash(words: list[str]) -> None:
     command_of(words)
     with suppress(UsageError):
-        assert all(value not in ("", "false") for value in read(words, TOKEN_FLAGS).values())
+        assert all(value not in ("", "false") for value in set_ones(read(words, TOKEN_FLAGS)[0]).values())

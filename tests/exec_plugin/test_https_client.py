@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from exec_plugin_person import ROLE, Person
-from rolecall.exec_plugin.https_client import UnreachableError, _bypasses, request
+from rolecall.exec_plugin.https_client import UnreachableError, request
 from rolecall.exec_plugin.settings import Settings
 from sts_double import sts_double
 
@@ -49,7 +49,7 @@ def test_only_a_certificate_that_is_trusted(person: Person, certificate: Path) -
         variables = {"AWS_ENDPOINT_URL": double.endpoint, "AWS_REGION": "eu-west-2"}
         refused = person.run("token", "-i", "prod", "-r", ROLE, check=False, **variables)
         assert refused.returncode == 1
-        assert "certificate is not to be trusted" in refused.stderr
+        assert "certificate is not trusted" in refused.stderr
         assert "AWS_CA_BUNDLE" in refused.stderr
         assert double.calls == []
         person.run("token", "-i", "prod", "-r", ROLE, AWS_CA_BUNDLE=str(certificate), **variables)
@@ -134,18 +134,3 @@ def test_a_proxy_is_asked_for_a_tunnel() -> None:
         request(settings, "POST", "/", {}, b"", {"HTTPS_PROXY": f"http://me:p%40ss@127.0.0.1:{port}"})
     assert seen[0].startswith(b"CONNECT sts.eu-west-2.amazonaws.com:443 HTTP/1")
     assert b"Proxy-Authorization: Basic bWU6cEBzcw==" in seen[0]
-
-
-@pytest.mark.parametrize(
-    ("host", "without", "direct"),
-    [
-        ("sts.amazonaws.com", "", False),
-        ("sts.amazonaws.com", "*", True),
-        ("sts.amazonaws.com", "example.com, amazonaws.com", True),
-        ("sts.amazonaws.com", ".amazonaws.com", True),
-        ("sts.amazonaws.com", "notamazonaws.com,ws.com", False),
-        ("STS.amazonaws.com", "sts.AMAZONAWS.com", True),
-    ],
-)
-def test_no_proxy(host: str, without: str, direct: bool) -> None:
-    assert _bypasses(host, without) is direct

@@ -328,10 +328,10 @@ def test_a_process_gives_the_credentials_and_is_kept_where_asked(person: Person,
     person.write(f"[profile p]\ncredential_process = {script}\n")
     for cluster in ("a", "a", "b"):
         person.run("token", "-i", cluster, AWS_PROFILE="p")
-    assert log.read_text() == "x\n" * 2, "the token is kept, the process's credentials are not"
+    assert log.read_text() == "x\n" * 3, "the process is asked each time whose token it should be"
     for cluster in ("c", "d"):
         person.run("token", "-i", cluster, "--cache", AWS_PROFILE="p")
-    assert log.read_text() == "x\n" * 3
+    assert log.read_text() == "x\n" * 4
 
 
 def test_a_process_that_fails(person: Person) -> None:

@@ -3,13 +3,16 @@
 The order in which sources are looked at is botocore's (``credentials.py``: ``create_credential_resolver``,
 ``ProfileProviderBuilder``, ``AssumeRoleProvider``), as described in the AWS SDKs and Tools reference guide,
 "Standardized credential providers" and "Assume role credential provider". Differences, each towards refusing: a
-``duration_seconds`` that is no number is an error, and so is a profile that is named but not there.
+``duration_seconds`` that is not a number is an error, and so is a key that nothing can be signed with.
 """
 
 from __future__ import annotations
 
 import os
+from binascii import crc32
 
+from rolecall.exec_plugin.keys import Key, check_key
+from rolecall.exec_plugin.moments import read_moment
 from rolecall.exec_plugin.session_name import check_given, derived
 from rolecall.local_files.aws_config import AwsConfigError, Profile, Section
 
@@ -22,54 +25,49 @@ if TYPE_CHECKING:
 ENVIRONMENT = "the environment"
 _NAMED_SOURCES = {"Ec2InstanceMetadata": "instance", "EcsContainer": "container"}
 _CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-
-
-class Key:
-    """What signs: a key id, its secret, the session token of temporary credentials, and when they end if known."""
-
-    __slots__ = ("access_key_id", "expires", "secret_access_key", "session_token")
-
-    def __init__(
-        self, access_key_id: str, secret_access_key: str, session_token: str | None = None, expires: float | None = None
-    ) -> None:
-        self.access_key_id = access_key_id
-        self.secret_access_key = secret_access_key
-        self.session_token = session_token
-        self.expires = expires
-
-    def __repr__(self) -> str:
-        return f"Key({self.access_key_id!r})"
+_KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+_KEY_SETTINGS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token")
+_SSO_PROFILE, _SSO_PORTAL = ("sso_account_id", "sso_role_name"), ("sso_start_url", "sso_region")
 
 
 class Source:
     """Where the first credentials come from.
 
-    :ivar kind: ``key``, or what botocore is asked for: ``sso``, ``process``, ``web-identity``, ``login``,
-        ``container``, ``instance``.
-    :ivar profile: the profile that it is written in; empty for the environment's own.
+    :ivar kind: ``key``, or what has to be asked: ``sso``, ``process``, ``web-identity``, ``login``, ``container``,
+        ``instance``.
+    :ivar profile: the profile that it is written in; empty if it is in the environment.
     :ivar where: for a person: the environment, or file and line.
-    :ivar key: the key itself where the kind is ``key``.
-    :ivar binding: what else the source depends on; an entry of the cache is for this and nothing else.
+    :ivar key: the key itself if the kind is ``key``.
+    :ivar details: the settings that it is asked with.
     """
 
-    __slots__ = ("binding", "key", "kind", "profile", "where")
+    __slots__ = ("details", "key", "kind", "profile", "where")
 
     def __init__(
-        self, kind: str, profile: str, where: str, *, key: Key | None = None, binding: dict[str, str] | None = None
+        self, kind: str, profile: str, where: str, *, key: Key | None = None, details: dict[str, str] | None = None
     ) -> None:
         self.kind = kind
         self.profile = profile
         self.where = where
         self.key = key
-        self.binding = {"kind": kind, "profile": profile, **(binding or {})}
-        if key is not None:
-            self.binding["key"] = key.access_key_id
+        self.details = details or {}
+
+    def binding(self) -> dict[str, object]:
+        """What is known of the source without asking it; an entry of the cache is for this and nothing else.
+
+        A secret is compared by its checksum: one that was corrected must not find what the wrong one signed.
+        """
+        words: dict[str, object] = {"kind": self.kind, "profile": self.profile, **self.details}
+        if self.key is not None:
+            secrets = f"{self.key.secret_access_key} {self.key.session_token or ''}"
+            words |= {"key": self.key.access_key_id, "checksum": crc32(secrets.encode())}
+        return words
 
 
 class Hop:
     """One AssumeRole.
 
-    :ivar session_name: ``None`` to forward the name of whoever assumes the role.
+    :ivar session_name: ``None`` to forward the name of the caller's own session.
     """
 
     __slots__ = ("duration", "external_id", "mfa_serial", "role_arn", "session_name", "source_identity", "where")
@@ -94,7 +92,7 @@ class Hop:
         self.source_identity = source_identity
 
     def binding(self) -> dict[str, object]:
-        """All that the session depends on, besides whoever assumes the role."""
+        """All that the session depends on, besides the caller."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "where"}
 
 
@@ -109,17 +107,21 @@ class Plan:
 
     def binding(self, hops: int) -> dict[str, object]:
         """What the credentials after so many roles depend on."""
-        return {"source": self.source.binding, "roles": [hop.binding() for hop in self.hops[:hops]]}
+        return {"source": self.source.binding(), "roles": [hop.binding() for hop in self.hops[:hops]]}
 
     def needs_mfa(self, hops: int) -> bool:
         """Whether a person is asked for a code on the way to the credentials after so many roles."""
         return any(hop.mfa_serial for hop in self.hops[:hops])
 
-    def then(self, hop: Hop) -> Plan:
-        """The plan with one role more; as it is where its last role is that role already, asked for in the same way.
+    def next_name(self, environ: Mapping[str, str]) -> str:
+        """The session name of a role that is assumed next and has no name of its own."""
+        return default_name(self.hops, environ, self.source.profile)
 
-        A role that assumes itself needs to trust itself, and gives the same identity: a profile of a role, and that
-        role named again in the kubeconfig, are a common pair.
+    def then(self, hop: Hop) -> Plan:
+        """The plan with one role more; the same plan if its last role is that role already, asked for in the same way.
+
+        A role that assumes itself must trust itself, and gives the same identity: a profile of a role, and that role
+        named again in the kubeconfig, are a common pair.
         """
         last = self.hops[-1] if self.hops else None
         if last is not None and (last.role_arn, last.external_id, last.session_name) == (
@@ -132,25 +134,22 @@ class Plan:
 
 
 def profile_name(environ: Mapping[str, str], given: str | None) -> str:
-    """The profile that is asked for; empty where none is named, which means ``default`` if there is one."""
+    """The profile that is asked for; empty if none is named, which means ``default`` if there is one."""
     return given or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or ""
 
 
 def plan_credentials(environ: Mapping[str, str], config: AwsConfig, given_profile: str | None) -> Plan:
     """How to get the credentials that the AWS CLI would use.
 
-    :param given_profile: of the command line, which beats the environment's key; ``None`` where there is none.
-    :raises AwsConfigError: where there are none, or the files contradict themselves.
+    :param given_profile: of the command line, which beats the environment's key; ``None`` without one.
+    :raises RolecallError: if there are none, or the files contradict themselves. A profile that is named and does not
+        exist is an error even if a key in the environment would win, as in the AWS CLI.
     """
-    if not given_profile and environ.get("AWS_ACCESS_KEY_ID"):
-        return Plan(environment_source(environ))
     name = profile_name(environ, given_profile)
     if name and name not in config.profiles:
-        raise AwsConfigError(
-            f"there is no profile {name!r}",
-            where=f"{config.config_path}, {config.credentials_path}",
-            advice=f"profiles: {', '.join(sorted(config.profiles)[:20]) or 'none'}",
-        )
+        raise _no_such_profile(name, environ, config, given_profile)
+    if not given_profile and environ.get("AWS_ACCESS_KEY_ID"):
+        return Plan(environment_source(environ))
     found = _Chain(environ, config, environment_allowed=not given_profile).resolve(name or "default", top=True)
     if found is not None:
         return found
@@ -158,6 +157,19 @@ def plan_credentials(environ: Mapping[str, str], config: AwsConfig, given_profil
         return Plan(_machine_source(environ))
     # As botocore does for a profile without credentials of its own, such as one with a region only.
     return Plan(_machine_source(environ, config.profiles[name]))
+
+
+def _no_such_profile(
+    name: str, environ: Mapping[str, str], config: AwsConfig, given_profile: str | None
+) -> AwsConfigError:
+    variable = "AWS_PROFILE" if environ.get("AWS_PROFILE") else "AWS_DEFAULT_PROFILE"
+    asked = "" if given_profile else f", which {variable} names"
+    unset = "" if given_profile else f"; if the variable is left over, unset {variable} or give --profile"
+    return AwsConfigError(
+        f"there is no profile {name!r}{asked}",
+        where=f"{config.config_path}, {config.credentials_path}",
+        advice=f"profiles: {', '.join(sorted(config.profiles)[:20]) or 'none'}{unset}",
+    )
 
 
 def environment_source(environ: Mapping[str, str]) -> Source:
@@ -168,43 +180,34 @@ def environment_source(environ: Mapping[str, str]) -> Source:
         raise AwsConfigError(
             f"{missing} is not set", where=ENVIRONMENT, advice="set both halves of the key, or neither"
         )
-    token = environ.get("AWS_SESSION_TOKEN") or environ.get("AWS_SECURITY_TOKEN") or None
+    named = next((name for name in _KEY_VARIABLES[2:] if environ.get(name)), _KEY_VARIABLES[2])
     expires = None
     if moment := environ.get("AWS_CREDENTIAL_EXPIRATION"):
         expires = read_moment(moment, f"AWS_CREDENTIAL_EXPIRATION in {ENVIRONMENT}")
-    return Source("key", "", ENVIRONMENT, key=Key(environ["AWS_ACCESS_KEY_ID"], secret, token, expires))
-
-
-def read_moment(text: str, where: str) -> float:
-    """Seconds since 1970 of a time in ISO 8601; one without an offset is UTC."""
-    from datetime import UTC, datetime
-
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise AwsConfigError(f"{text[:40]!r} is not a time in ISO 8601", where=where) from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    key = Key(environ["AWS_ACCESS_KEY_ID"], secret, environ.get(named) or None, expires)
+    check_key(key, (*_KEY_VARIABLES[:2], named), (ENVIRONMENT,) * 3, "set it again, without anything around it")
+    return Source("key", "", ENVIRONMENT, key=key)
 
 
 def _machine_source(environ: Mapping[str, str], profile: Profile | None = None) -> Source:
     """What the machine itself gives: a container's or an instance's role."""
-    for name in _CONTAINER_VARIABLES:
-        if environ.get(name):
-            return _named_source("container", environ)
+    name = profile.name if profile else ""
+    if any(environ.get(variable) for variable in _CONTAINER_VARIABLES):
+        return _named_source("container", environ, name)
     if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         raise AwsConfigError(
             f"profile {profile.name!r} has no credentials" if profile else "there are no AWS credentials",
             where=profile.where() if profile else ENVIRONMENT,
             advice="name a profile (AWS_PROFILE), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or: aws configure",
         )
-    return _named_source("instance", environ)
+    return _named_source("instance", environ, name)
 
 
-def _named_source(kind: str, environ: Mapping[str, str], where: str = ENVIRONMENT) -> Source:
+def _named_source(kind: str, environ: Mapping[str, str], profile: str, where: str = ENVIRONMENT) -> Source:
     names = (*_CONTAINER_VARIABLES, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
     # The same words mean another role on another machine, and homes are shared between machines.
-    binding = {"machine": os.uname().nodename, **{name: environ[name] for name in names if environ.get(name)}}
-    return Source(kind, "", where, binding=binding)
+    details = {"machine": os.uname().nodename, **{name: environ[name] for name in names if environ.get(name)}}
+    return Source(kind, profile, where, details=details)
 
 
 class _Chain:
@@ -217,7 +220,7 @@ class _Chain:
         self._visited: list[str] = []
 
     def resolve(self, name: str, *, top: bool) -> Plan | None:
-        """The plan of a profile; ``None`` where it has no credentials."""
+        """The plan of a profile; ``None`` if it has no credentials."""
         profile = self._config.profiles.get(name) or Profile(name)
         self._visited.append(name)
         is_role = "role_arn" in profile.values and "web_identity_token_file" not in profile.values
@@ -242,14 +245,15 @@ class _Chain:
         elif named == "Environment":
             before = Plan(environment_source(self._environ))
         elif named in _NAMED_SOURCES:
-            before = Plan(_named_source(_NAMED_SOURCES[named], self._environ, profile.where("credential_source")))
+            where = profile.where("credential_source")
+            before = Plan(_named_source(_NAMED_SOURCES[named], self._environ, profile.name, where))
         else:
             raise AwsConfigError(
                 f"credential_source {named!r} is not one",
                 where=profile.where("credential_source"),
                 advice="it is Environment, Ec2InstanceMetadata or EcsContainer",
             )
-        return Plan(before.source, (*before.hops, _hop(profile, before.hops, self._environ)))
+        return Plan(before.source, (*before.hops, _hop(profile, before, self._environ)))
 
     def _source_profile(self, profile: Profile, source: str) -> Plan:
         where = profile.where("source_profile")
@@ -269,41 +273,66 @@ class _Chain:
     def _web_identity(self, profile: Profile, *, top: bool) -> Source | None:
         use_environment = top and self._environment_allowed
         file = profile.text("web_identity_token_file")
-        binding = {"file": file or "", "role": profile.text("role_arn") or ""}
+        details = {"file": file or "", "role": profile.text("role_arn") or ""}
         where = profile.where("web_identity_token_file")
         if use_environment and self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
-            names = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME")
-            binding |= {name: self._environ.get(name, "") for name in names}
+            names = ("AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME")
+            details |= {name: self._environ.get(name, "") for name in names}
+            details["file"] = self._environ["AWS_WEB_IDENTITY_TOKEN_FILE"]
             where = ENVIRONMENT
         elif not file:
             return None
-        return Source("web-identity", "" if where == ENVIRONMENT else profile.name, where, binding=binding)
+        return Source("web-identity", "" if where == ENVIRONMENT else profile.name, where, details=details)
 
 
 def _own_source(profile: Profile, config: AwsConfig) -> Source | None:
     """A profile's own credentials, in botocore's order: SSO, credentials file, login, process, config file."""
     values = profile.values
     if "sso_account_id" in values or "sso_role_name" in values:
-        names = ("sso_session", "sso_account_id", "sso_role_name", "sso_start_url", "sso_region")
-        return Source("sso", profile.name, profile.where("sso_account_id"), binding=_texts(profile, names))
+        return _sso_source(profile, config)
     if profile.credentials is not None and "aws_access_key_id" in profile.credentials.values:
         return _key_source(profile, profile.credentials)
-    if "login_session" in values:
-        return Source(
-            "login", profile.name, profile.where("login_session"), binding=_texts(profile, ("login_session",))
-        )
-    if "credential_process" in values:
-        where = profile.where("credential_process")
-        return Source("process", profile.name, where, binding=_texts(profile, ("credential_process",)))
+    for kind, name in (("login", "login_session"), ("process", "credential_process")):
+        if name in values:
+            return Source(kind, profile.name, profile.where(name), details=_texts(profile, (name,)))
     if profile.config is not None and "aws_access_key_id" in profile.config.values:
         return _key_source(profile, profile.config)
     return None
 
 
+def _sso_source(profile: Profile, config: AwsConfig) -> Source:
+    """The portal is in the profile, or in the ``[sso-session NAME]`` that it names."""
+    details = _texts(profile, ("sso_session", *_SSO_PROFILE, *_SSO_PORTAL))
+    if (session := config.sso_sessions.get(details.get("sso_session", ""))) is not None:
+        for name in _SSO_PORTAL:
+            if isinstance(value := session.values.get(name), str):
+                details.setdefault(name, value)
+    where = next((profile.where(name) for name in _SSO_PROFILE if name in profile.values), profile.where())
+    return Source("sso", profile.name, where, details=details)
+
+
+def check_source(source: Source) -> None:
+    """Refuse a profile of SSO that lacks a setting: no login helps there.
+
+    :raises AwsConfigError: naming what is missing.
+    """
+    if source.kind != "sso":
+        return
+    missing = [name for name in (*_SSO_PROFILE, *_SSO_PORTAL) if not source.details.get(name)]
+    if missing:
+        named = source.details.get("sso_session")
+        place = f" (or [sso-session {named}])" if named and set(missing) & set(_SSO_PORTAL) else ""
+        raise AwsConfigError(
+            f"profile {source.profile!r} uses SSO but has no {', '.join(missing)}",
+            where=source.where,
+            advice=f"add it to the profile{place}: aws configure sso --profile {source.profile}",
+        )
+
+
 def _key_source(profile: Profile, section: Section) -> Source:
-    """The key written in a profile; both halves have to stand in the same file."""
+    """The key written in a profile; both halves have to be in the same file."""
     texts = {}
-    for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token"):
+    for name in _KEY_SETTINGS:
         value = section.values.get(name)
         if isinstance(value, dict):
             raise AwsConfigError(f"{name} of profile {profile.name!r} is a block of keys", where=section.where(name))
@@ -311,12 +340,15 @@ def _key_source(profile: Profile, section: Section) -> Source:
     if not texts["aws_access_key_id"] or not texts["aws_secret_access_key"]:
         missing = "aws_secret_access_key" if texts["aws_access_key_id"] else "aws_access_key_id"
         raise AwsConfigError(f"profile {profile.name!r} has no {missing}", where=section.where("aws_access_key_id"))
-    token = texts["aws_security_token"] or texts["aws_session_token"] or None
-    key = Key(texts["aws_access_key_id"], texts["aws_secret_access_key"], token)
+    named = "aws_security_token" if texts["aws_security_token"] else "aws_session_token"
+    key = Key(texts["aws_access_key_id"], texts["aws_secret_access_key"], texts[named] or None)
+    names = ("aws_access_key_id", "aws_secret_access_key", named)
+    places = (section.where(names[0]), section.where(names[1]), section.where(names[2]))
+    check_key(key, names, places, "write it without quotation marks or anything else around it")
     return Source("key", profile.name, section.where("aws_access_key_id"), key=key)
 
 
-def _hop(profile: Profile, before: tuple[Hop, ...], environ: Mapping[str, str]) -> Hop:
+def _hop(profile: Profile, before: Plan, environ: Mapping[str, str]) -> Hop:
     name = profile.text("role_session_name")
     duration = profile.text("duration_seconds")
     if duration is not None and not (duration.isascii() and duration.isdigit() and len(duration) < 7):
@@ -326,7 +358,7 @@ def _hop(profile: Profile, before: tuple[Hop, ...], environ: Mapping[str, str]) 
     return Hop(
         profile.text("role_arn") or "",
         profile.where("role_arn"),
-        session_name=check_given(name, profile.where("role_session_name")) if name else default_name(before, environ),
+        session_name=check_given(name, profile.where("role_session_name")) if name else before.next_name(environ),
         external_id=profile.text("external_id"),
         mfa_serial=profile.text("mfa_serial"),
         duration=None if duration is None else int(duration),
@@ -334,13 +366,16 @@ def _hop(profile: Profile, before: tuple[Hop, ...], environ: Mapping[str, str]) 
     )
 
 
-def default_name(before: tuple[Hop, ...], environ: Mapping[str, str]) -> str:
-    """The name of the role before, which names the person already; else the person's on this machine."""
+def default_name(before: tuple[Hop, ...], environ: Mapping[str, str], profile: str = "") -> str:
+    """The name of the role before, which names the person already; else the person's on this machine.
+
+    :param profile: of the source, which tells people apart who share an account of the machine.
+    """
     if before and before[-1].session_name:
         return before[-1].session_name
     if name := environ.get("AWS_ROLE_SESSION_NAME"):
         return check_given(name, f"AWS_ROLE_SESSION_NAME in {ENVIRONMENT}")
-    return derived(environ)
+    return derived(environ, profile)
 
 
 def _has_key(profile: Profile) -> bool:

@@ -6,7 +6,6 @@ Source: AWS STS API reference, AssumeRole, ``RoleSessionName``: ``[\\w+=,.@-]*``
 from __future__ import annotations
 
 import os
-import re
 
 from rolecall.errors import RolecallError
 
@@ -15,19 +14,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MIN_LENGTH, MAX_LENGTH = 2, 64
-# Compiled when they are used: a kept token needs one of them at most.
-_ALLOWED = r"[\w+=,.@-]{2,64}"
-_OTHER = r"[^\w+=,.@-]+"
+# Accounts that images of AWS, of distributions and of build servers come with.
+_SHARED_LOGINS = frozenset(
+    (
+        "admin", "administrator", "bitnami", "build", "centos", "circleci", "cloud-user", "cloudshell-user", "core",
+        "debian", "ec2-user", "fedora", "gitlab-runner", "jenkins", "jovyan", "node", "opc", "rocky", "root", "runner",
+        "ssm-user", "ubuntu", "user", "vagrant", "vscode",
+    )
+)  # fmt: skip
+_ALLOWED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+=,.@-")
 
 
 def sanitise(name: str) -> str:
     """The nearest name that STS accepts."""
-    return re.sub(_OTHER, "-", name, flags=re.ASCII)[:MAX_LENGTH].ljust(MIN_LENGTH, "-")
+    kept: list[str] = []
+    for character in name:
+        if character in _ALLOWED:
+            kept.append(character)
+        elif kept[-1:] != ["-"]:
+            kept.append("-")
+    return "".join(kept)[:MAX_LENGTH].ljust(MIN_LENGTH, "-")
 
 
 def check_given(name: str, where: str) -> str:
     """A name that a person gave, as it is: trust policies compare it, so it is refused rather than changed."""
-    if not re.fullmatch(_ALLOWED, name, re.ASCII):
+    if not (MIN_LENGTH <= len(name) <= MAX_LENGTH and _ALLOWED.issuperset(name)):
         raise RolecallError(
             f"the role session name {name[:80]!r} is not one that STS accepts",
             where=where,
@@ -36,9 +47,15 @@ def check_given(name: str, where: str) -> str:
     return name
 
 
-def derived(environ: Mapping[str, str]) -> str:
-    """``PERSON@HOST`` of this machine: the account that is logged in, whatever the environment says of it."""
-    return sanitise(f"{_login(environ)}@{os.uname().nodename.partition('.')[0]}")
+def derived(environ: Mapping[str, str], profile: str = "") -> str:
+    """``PERSON@HOST`` of this machine: the account that is logged in, whatever the environment says of it.
+
+    An account that many people share, such as ``ubuntu``, names nobody: there it is ``PROFILE+ubuntu@HOST``.
+    """
+    login = _login(environ)
+    if login in _SHARED_LOGINS and profile not in ("", "default"):
+        login = f"{profile}+{login}"
+    return sanitise(f"{login}@{os.uname().nodename.partition('.')[0]}")
 
 
 def _login(environ: Mapping[str, str]) -> str:

@@ -1,29 +1,30 @@
 """Carry out a plan of credentials: from the source through each role, each session made once and then kept.
 
+The source is asked first: a process is run, a container or the machine is asked, the file of a sign-in is looked at.
+Only then is anything used that was kept over it, and only if it was kept over the same credentials or the same sign-in.
+
 Processes that need the same session at once wait for the first of them: one call to STS, one question for a code. Its
 failure is theirs too.
 """
 
 from __future__ import annotations
 
-import time
-
 from rolecall.errors import RolecallError
-from rolecall.exec_plugin.credential_plan import Key
-from rolecall.local_files.cache import Entry
+from rolecall.exec_plugin.asked_source import AskedSource, keep, read_kept
+from rolecall.exec_plugin.keys import Key
+from rolecall.exec_plugin.role_arns import check_role_arn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rolecall.exec_plugin.credential_plan import Hop
     from rolecall.exec_plugin.login import Login
     from rolecall.exec_plugin.sts import Sts
     from rolecall.local_files.cache import Cache
     from rolecall.local_files.locks import Lock
 
-# A session that ends sooner is made anew.
-MARGIN = 60.0
+# A role's session lasts twelve hours at most (STS API reference, AssumeRole, ``DurationSeconds``), by the clock of STS,
+# which may be a quarter of an hour from this one.
+LONGEST_SESSION = 43_200.0 + 900.0
 # How long to wait for a process that makes the session: as long as it may take at worst.
 WAIT_SECONDS = 60.0
 WAIT_FOR_CODE_SECONDS = 180.0
@@ -34,12 +35,15 @@ _WRONG_CODE = "invalid MFA one time pass code"
 class Sessions:
     """Gives the credentials of a login's plan."""
 
-    __slots__ = ("_login", "_plan", "_sts")
+    __slots__ = ("_login", "_plan", "_source", "_sts")
 
     def __init__(self, login: Login) -> None:
         self._login = login
         self._plan = login.plan
+        self._source = AskedSource(login)
         self._sts: Sts | None = None
+        for hop in self._plan.hops:
+            check_role_arn(hop.role_arn, hop.where)
 
     def key(self) -> Key:
         """What signs the token.
@@ -48,23 +52,27 @@ class Sessions:
         """
         return self._after(len(self._plan.hops))
 
+    def binding(self, hops: int) -> dict[str, object]:
+        """What the credentials after so many roles depend on, the answer of the source included."""
+        return {**self._login.binding(hops), "identity": self._source.identity()}
+
     def _after(self, hops: int) -> Key:
         """The credentials after so many roles."""
-        if hops == 0 and (self._plan.source.key is not None or not self._login.keep_source):
-            return self._source()
-        make = self._source if hops == 0 else lambda: self._assume(hops)
-        return make() if self._login.cache is None else self._kept(self._login.cache, hops, make)
+        cache = self._login.cache
+        if hops == 0:
+            return self._source.key()
+        return self._assume(hops) if cache is None else self._kept(cache, hops)
 
-    def _kept(self, cache: Cache, hops: int, make: Callable[[], Key]) -> Key:
-        binding = self._login.binding(hops)
-        if found := _read(cache, binding):
+    def _kept(self, cache: Cache, hops: int) -> Key:
+        binding = self.binding(hops)
+        if found := read_kept(cache, binding, LONGEST_SESSION):
             return found
         mfa = self._plan.needs_mfa(hops)
         lock = cache.lock("session", binding, WAIT_FOR_CODE_SECONDS if mfa else WAIT_SECONDS)
         if lock is None:
-            return make()
+            return self._assume(hops)
         with lock as got:
-            if found := _read(cache, binding):
+            if found := read_kept(cache, binding, LONGEST_SESSION):
                 return found
             if not got and mfa:
                 raise RolecallError(
@@ -72,35 +80,21 @@ class Sessions:
                     where=self._plan.hops[hops - 1].where,
                     advice="type the code there; then try again",
                 )
-            return self._make(cache, lock, binding, make)
+            return self._make(cache, lock, hops)
 
-    def _make(self, cache: Cache, lock: Lock, binding: dict[str, object], make: Callable[[], Key]) -> Key:
+    def _make(self, cache: Cache, lock: Lock, hops: int) -> Key:
         if text := lock.failure():
             raise RolecallError(text)
         try:
-            key = make()
+            key = self._assume(hops)
         except RolecallError as error:
             lock.leave_failure(str(error))
             raise
         except KeyboardInterrupt:
             lock.leave_failure("it was interrupted")
             raise
-        if key.expires is not None:
-            values = {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
-            if key.session_token:
-                values["session_token"] = key.session_token
-            cache.put("session", binding, Entry(values, key.expires))
+        keep(cache, self.binding(hops), key)
         return key
-
-    def _source(self) -> Key:
-        source = self._plan.source
-        if source.key is not None:
-            if source.key.expires is not None and source.key.expires <= time.time():
-                raise RolecallError("these credentials have ended", where=source.where, advice="get new ones")
-            return source.key
-        from rolecall.exec_plugin.botocore_credentials import fetch
-
-        return fetch(source, self._login.settings)
 
     def _assume(self, hops: int) -> Key:
         from rolecall.exec_plugin.sts import Sts, StsError
@@ -131,11 +125,11 @@ class Sessions:
             except StsError as error:
                 if _WRONG_CODE not in error.what or attempt == _CODE_ATTEMPTS:
                     raise
-                self._login.say("STS does not accept this code; each code is good once, so wait for the next one")
+                self._login.say("STS does not accept this code; each code is valid once, so wait for the next one")
         raise AssertionError("unreachable: the last attempt answers or raises")
 
     def _forwarded(self, sts: Sts, before: Key) -> str:
-        """The session name of whoever assumes the role; a user's own name, where it is a user."""
+        """The session name of the caller; a user's own name, if it is a user."""
         from rolecall.exec_plugin.session_name import sanitise
 
         arn, user_id = sts.caller(before)
@@ -144,11 +138,3 @@ class Sessions:
     def _step(self, hops: int) -> str:
         hop = self._plan.hops[hops - 1]
         return f"{hop.where}: role {hop.role_arn} (step {hops} of {len(self._plan.hops)})"
-
-
-def _read(cache: Cache, binding: dict[str, object]) -> Key | None:
-    entry = cache.get("session", binding, now=time.time(), margin=MARGIN)
-    if entry is None or not entry.values.get("access_key_id") or not entry.values.get("secret_access_key"):
-        return None
-    values = entry.values
-    return Key(values["access_key_id"], values["secret_access_key"], values.get("session_token"), entry.expires)

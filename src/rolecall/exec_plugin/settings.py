@@ -6,8 +6,6 @@ settings), "Dual-stack and FIPS endpoints", "AWS STS Regional endpoints"; botoco
 
 from __future__ import annotations
 
-import re
-
 from rolecall.errors import RolecallError
 from rolecall.local_files.aws_config import AwsConfigError, Profile
 from rolecall.tokens.endpoints import sts_endpoint
@@ -19,10 +17,11 @@ if TYPE_CHECKING:
     from rolecall.local_files.aws_config import AwsConfig
 
 PLAIN_HTTP_VARIABLE = "ROLECALL_ALLOW_PLAIN_HTTP"
-# Compiled when they are used: only an endpoint of one's own needs them.
-_REGION = r"[A-Za-z0-9-]{1,40}"
-_URL = r"(https?)://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?"
-_LOOPBACK = r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]"
+_DIGITS = frozenset("0123456789")
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_REGION = _LETTERS | _DIGITS | {"-"}
+_HOST = _REGION | {".", "_"}
+_IPV6 = frozenset("0123456789ABCDEFabcdef:.")
 
 
 class Settings:
@@ -30,7 +29,7 @@ class Settings:
 
     :ivar endpoint: ``https://HOST[:PORT]`` without a trailing slash: whom to ask, and whom a token is a call to.
     :ivar region: the region to sign for.
-    :ivar ca_bundle: a file of certificate authorities; empty for the system's.
+    :ivar ca_bundle: a file (or a folder) of certificate authorities; empty for the system's.
     """
 
     __slots__ = ("ca_bundle", "connect_timeout", "endpoint", "read_timeout", "region")
@@ -59,44 +58,109 @@ def resolve_settings(
     :raises RolecallError: where a setting is not what it should be, or settings contradict each other.
     """
     values = config.profiles.get(profile or "default") or Profile(profile)
-    region = (
-        region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or values.text("region") or ""
-    ).strip()
+    region, region_from = _region(environ, values, region)
     fips = _flag("use_fips_endpoint", "AWS_USE_FIPS_ENDPOINT", environ, values)
     dual_stack = _flag("use_dualstack_endpoint", "AWS_USE_DUALSTACK_ENDPOINT", environ, values)
-    bundle = ca_bundle or environ.get("AWS_CA_BUNDLE") or values.text("ca_bundle") or ""
+    bundle = (
+        ca_bundle
+        or environ.get("AWS_CA_BUNDLE")
+        or values.text("ca_bundle")
+        # botocore `endpoint.py`: after its own settings.
+        or environ.get("REQUESTS_CA_BUNDLE")
+        or ""
+    )
     url, where = (endpoint, "--sts-endpoint") if endpoint else _configured_endpoint(environ, config, values)
     if url:
         if fips or dual_stack:
             raise RolecallError(
-                "an endpoint of one's own is neither FIPS nor dual-stack",
+                "an endpoint of your own is neither FIPS nor dual-stack",
                 where=where,
                 advice="unset AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or the endpoint",
             )
-        if region and not re.fullmatch(_REGION, region):
-            raise RolecallError(f"{region[:60]!r} is not the name of a region")
+        if region and not (_REGION.issuperset(region) and len(region) <= 40):
+            raise _not_a_region(region, region_from)
         return Settings(check_endpoint(url, where, environ), region or "us-east-1", bundle)
     try:
         found, signing_region = sts_endpoint(region, fips=fips, dual_stack=dual_stack, legacy=_legacy(environ, values))
     except ValueError as error:
-        raise RolecallError(str(error), advice="set --region, AWS_REGION or the profile's region") from None
+        if region and not _REGION.issuperset(region):
+            raise _not_a_region(region, region_from) from None
+        advice = "set --region, AWS_REGION or the region of the profile"
+        raise RolecallError(str(error), where=region_from, advice=advice) from None
     return Settings(found, signing_region, bundle)
 
 
+def _region(environ: Mapping[str, str], profile: Profile, given: str | None) -> tuple[str, str]:
+    """The region, empty if none is set, and where it is set."""
+    candidates = (
+        (given, "--region"),
+        (environ.get("AWS_REGION"), "AWS_REGION"),
+        (environ.get("AWS_DEFAULT_REGION"), "AWS_DEFAULT_REGION"),
+        (profile.text("region"), profile.where("region")),
+    )
+    for value, where in candidates:
+        if value and (stripped := value.strip()):
+            return stripped, where
+    return "", ""
+
+
+def _not_a_region(region: str, where: str) -> RolecallError:
+    if "#" in region or ";" in region:
+        advice = "a comment must be on a line of its own: behind a value it is part of the value"
+    else:
+        advice = "a region looks like eu-west-2"
+    return RolecallError(f"{region[:60]!r} is not an AWS region", where=where, advice=advice)
+
+
 def check_endpoint(url: str, where: str, environ: Mapping[str, str]) -> str:
-    """A URL of STS without its trailing slash; refused where a token could not carry it, or where it is not safe."""
-    match = re.fullmatch(_URL, url)
-    if match is None or int((match[3] or ":0")[1:]) > 65_535:
+    """A URL of STS without its trailing slash; refused if a token could not carry it, or if it is not safe."""
+    scheme, host, _, path = split_url(url)
+    if not host or path not in ("", "/"):
         raise RolecallError(
-            f"{url[:100]!r} is not the URL of a host", where=where, advice="it reads https://HOST or https://HOST:PORT"
+            f"{url[:100]!r} is not the URL of a host",
+            where=where,
+            advice="use https://HOST or https://HOST:PORT, without a path",
         )
-    if match[1] == "http" and not re.fullmatch(_LOOPBACK, match[2]) and environ.get(PLAIN_HTTP_VARIABLE) != "1":
+    if scheme == "http" and not is_loopback(host) and environ.get(PLAIN_HTTP_VARIABLE) != "1":
         raise RolecallError(
             "credentials would travel unencrypted to a host that is not this machine",
             where=f"{where} ({url})",
-            advice=f"use https; to do it all the same: {PLAIN_HTTP_VARIABLE}=1",
+            advice=f"use https; to allow it anyway, set {PLAIN_HTTP_VARIABLE}=1",
         )
     return url.rstrip("/")
+
+
+def split_url(url: str) -> tuple[str, str, int, str]:
+    """Scheme, host (an address of IPv6 in its brackets), port or 0, and the rest from the first slash on.
+
+    The host is empty if the text is not such a URL; nobody's name and password are taken.
+    """
+    scheme, slashes, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    host, port = host_and_port(place)
+    if scheme not in ("http", "https") or not slashes or not 0 <= port <= 65_535:
+        return "", "", 0, ""
+    return scheme, host, port, slash + path
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of :func:`split_url` is this machine."""
+    parts = host.split(".")
+    is_ipv4 = len(parts) == 4 and all(0 < len(part) <= 3 and _DIGITS.issuperset(part) for part in parts)
+    return host in ("localhost", "[::1]") or (is_ipv4 and parts[0] == "127")
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """``HOST`` or ``HOST:PORT``; an empty host if the text is neither. Port 0: none is given."""
+    before, colon, after = text.rpartition(":")
+    host, port = (text, "0") if not colon or text.endswith("]") else (before, after)
+    if not (port and len(port) <= 5 and _DIGITS.issuperset(port)):
+        return "", 0
+    if host.startswith("[") and host.endswith("]"):
+        good = 4 <= len(host) <= 47 and _IPV6.issuperset(host[1:-1])
+    else:
+        good = 1 <= len(host) <= 253 and _HOST.issuperset(host)
+    return (host if good else ""), int(port)
 
 
 def _configured_endpoint(environ: Mapping[str, str], config: AwsConfig, profile: Profile) -> tuple[str, str]:

@@ -1,33 +1,33 @@
-"""AssumeRole and GetCallerIdentity, by our own signer over http.client.
+"""AssumeRole and GetCallerIdentity, by our own signer and our own HTTP.
 
 Source: AWS STS API reference 2011-06-15, AssumeRole, GetCallerIdentity, "Common Error Types".
 """
 
 from __future__ import annotations
 
-import random
-import re
+import os
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from urllib.parse import urlencode, urlsplit
-from xml.sax.saxutils import unescape
 
 import rolecall
 from rolecall.errors import RolecallError
-from rolecall.exec_plugin.credential_plan import Hop, Key, read_moment
+from rolecall.exec_plugin.credential_plan import Hop
 from rolecall.exec_plugin.https_client import Answer, UnreachableError, request
+from rolecall.exec_plugin.keys import InvalidKeyError, Key, check_key
+from rolecall.exec_plugin.moments import read_http_date, read_moment
 from rolecall.exec_plugin.settings import Settings
-from rolecall.sigv4 import Credentials, HttpRequest, sign
+from rolecall.sigv4.authorization import authorization
+from rolecall.sigv4.canonical import encode
 
 ATTEMPTS = 3
 # Common errors that another attempt may cure (botocore `_retry.json`).
 _THROTTLED = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"}
 _CLOCK = {"RequestExpired", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidSignatureException"}
 _SKEW = 300.0
-_KEY_ID = re.compile(r"[A-Za-z0-9_]{16,128}", re.ASCII)
-_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}", re.ASCII)
+_FIELDS = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+_FORM = "application/x-www-form-urlencoded; charset=utf-8"
+_MAX_ELEMENT = 65_536
+_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&"))
 
 
 class StsError(RolecallError):
@@ -52,8 +52,8 @@ class Sts:
     def assume_role(self, hop: Hop, session_name: str, key: Key, code: str | None) -> Key:
         """The role session's credentials.
 
-        :param code: of the MFA device, where the hop has one. It is good once, so nothing is sent a second time.
-        :raises StsError: where STS refuses.
+        :param code: of the MFA device, if the hop has one. It is valid once, so nothing is sent a second time.
+        :raises StsError: if STS refuses.
         """
         fields = {"RoleArn": hop.role_arn, "RoleSessionName": session_name}
         optional = {
@@ -71,17 +71,20 @@ class Sts:
             self._element(body, "SessionToken"),
             read_moment(self._element(body, "Expiration"), self._settings.endpoint),
         )
-        if not _KEY_ID.fullmatch(found.access_key_id) or not _TOKEN.fullmatch(found.session_token or ""):
-            raise self._nonsense("its credentials are none")
+        try:
+            check_key(found, _FIELDS, (self._settings.endpoint,) * 3)
+        except InvalidKeyError as error:
+            raise self._nonsense(f"the {error.what} in its answer") from None
         return found
 
     def caller(self, key: Key) -> tuple[str, str]:
-        """ARN and user id of whoever the key is: ``AROA...:SESSION`` or ``AIDA...``."""
+        """ARN and user id of the key's owner: ``AROA...:SESSION`` or ``AIDA...``."""
         body = self._call("GetCallerIdentity", {}, key, once=False)
         return self._element(body, "Arn"), self._element(body, "UserId")
 
     def _call(self, action: str, fields: Mapping[str, str], key: Key, *, once: bool) -> str:
-        body = urlencode({"Action": action, "Version": "2011-06-15", **fields}).encode()
+        form = {"Action": action, "Version": "2011-06-15", **fields}
+        body = "&".join([f"{name}={encode(value)}" for name, value in form.items()]).encode()
         for attempt in range(1, ATTEMPTS + 1):
             last = attempt == ATTEMPTS
             try:
@@ -92,42 +95,39 @@ class Sts:
                 if last or not (error.code in _THROTTLED or (answer.status >= 500 and not once)):
                     raise error
             except UnreachableError as error:
-                # What may have arrived is not repeated where it counts: a code is good once.
+                # What may have arrived is not repeated if it counts: a code is valid once.
                 if last or error.final or (once and error.sent):
                     raise
-            time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 -- to spread attempts, not to be secret
+            # 0.05 to 0.2 seconds, then twice that: attempts of many processes are spread.
+            time.sleep((0.05 + 0.15 * os.urandom(1)[0] / 255) * 2**attempt)
         raise AssertionError("unreachable: the last attempt answers or raises")
 
     def _send(self, body: bytes, key: Key) -> Answer:
-        host = urlsplit(self._settings.endpoint).netloc
-        unsigned = HttpRequest(
+        host = self._settings.endpoint.partition("://")[2]
+        timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        # In the order of their names, as they are signed.
+        headers = {"Content-Type": _FORM, "Host": host, "X-Amz-Date": timestamp}
+        if key.session_token:
+            headers["X-Amz-Security-Token"] = key.session_token
+        headers["Authorization"] = authorization(
             "POST",
             b"/",
-            b"",
-            ((b"Host", host.encode()), (b"Content-Type", b"application/x-www-form-urlencoded; charset=utf-8")),
+            (),
+            [(name.lower(), value) for name, value in headers.items()],
             body,
-        )
-        signed = sign(
-            unsigned,
-            Credentials(key.access_key_id, key.secret_access_key, key.session_token),
+            (key.access_key_id, key.secret_access_key),
             region=self._settings.region,
             service="sts",
-            now=datetime.now(UTC),
+            timestamp=timestamp,
         )
-        headers = {name.decode(): value.decode("latin-1") for name, value in signed.headers}
         headers |= {"User-Agent": f"rolecall/{rolecall.__version__}", "Accept": "text/xml"}
         answer = request(self._settings, "POST", "/", headers, body, self._environ)
-        self._note_date(answer)
+        if (date := read_http_date(answer.headers.get("date", ""))) is not None:
+            self.skew = time.time() - date
         return answer
 
-    def _note_date(self, answer: Answer) -> None:
-        try:
-            self.skew = time.time() - parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-        except (ValueError, TypeError, OverflowError):
-            return
-
     def clock_trouble(self) -> str:
-        """A sentence where this machine's clock is further off than STS allows; else empty."""
+        """A sentence if this machine's clock is further off than STS allows; else empty."""
         if self.skew is None or abs(self.skew) <= _SKEW:
             return ""
         how = "ahead of" if self.skew > 0 else "behind"
@@ -150,21 +150,28 @@ class Sts:
 
     def _nonsense(self, what: str) -> UnreachableError:
         return UnreachableError(
-            what, where=self._settings.endpoint, advice="is this STS? look at AWS_ENDPOINT_URL", sent=True
+            what, where=self._settings.endpoint, advice="is this STS? check AWS_ENDPOINT_URL", sent=True
         )
 
 
 _ADVICE = {
-    "AccessDenied": "the role's trust policy and the caller's own policies both have to allow it",
-    "ExpiredToken": "get new credentials first, then again",
+    "AccessDenied": "the role's trust policy and the caller's own policies must both allow it",
+    "ExpiredToken": "get new credentials, then try again",
     "InvalidClientTokenId": "the access key does not exist (any more), or belongs to another partition",
     "RegionDisabledException": "STS is switched off in this region for the account: use another region",
 }
 
 
 def _find(text: str, name: str) -> str | None:
-    match = re.search(rf"<{name}>([^<]{{0,65536}})</{name}>", text)
-    return unescape(match[1].strip(), {"&quot;": '"', "&apos;": "'", "&#39;": "'"}) if match else None
+    """The text of the first element of that name; ``None`` if there is none, or it has elements of its own."""
+    _, found, after = text.partition(f"<{name}>")
+    value, end, rest = after.partition("<")
+    if not found or not end or not rest.startswith(f"/{name}>") or len(value) > _MAX_ELEMENT:
+        return None
+    value = value.strip()
+    for entity, character in _ENTITIES:
+        value = value.replace(entity, character)
+    return value
 
 
 def _printable(text: str) -> str:

@@ -1,14 +1,16 @@
 """Short-lived secrets kept between processes: role sessions and tokens, each bound to all that it was made for.
 
 An entry is a file of a private folder, or an item of the system's keyring. It holds its whole binding, which is
-compared before the entry is used: a name is only where to look. What is broken, foreign, open to others or expired
-counts as not there.
+compared before the entry is used: a name is only where to look. An entry that is broken, of somebody else, open to
+others, expired, or made at a time that is still to come counts as not there.
+
+An entry is lines of text: the format, the kind, the binding, when it was made, when it ends, then name and value in
+turn. (JSON would bring in ``re``, which costs half as much as a bare interpreter.)
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import time
 from binascii import crc32
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from rolecall.local_files.locks import Lock
 
-FORMAT = 1
+FORMAT = "rolecall 2"
 MAX_ENTRY = 65_536
 KEYRING_SERVICE = "rolecall"
 # Files of entries that ended long ago, and of locks that nobody asked for since, are removed when one is written.
@@ -54,28 +56,38 @@ class Cache:
 
     :param folder: its path; made on the first write.
     :param keyring: keep the secrets in the system's keyring instead; the folder then holds the locks only.
-    :param say: is told once what a person should know: a folder or file that is not private.
+    :param say: gets what a person should know, each sentence once: a folder or file that is not private.
     """
 
-    __slots__ = ("_keyring", "_open", "_path", "_say")
+    __slots__ = ("_keyring", "_open", "_path", "_said", "_sentences")
 
     def __init__(self, folder: str, *, keyring: bool = False, say: Callable[[str], None]) -> None:
         self._path = folder
         self._keyring = keyring
-        self._say = say
+        self._said = say
+        self._sentences: set[str] = set()
         self._open: PrivateFolder | None = None
 
-    def get(self, kind: str, binding: Mapping[str, object], *, now: float, margin: float) -> Entry | None:
-        """The entry of that kind for exactly this binding that is good for ``margin`` seconds more."""
+    def get(
+        self, kind: str, binding: Mapping[str, object], *, now: float, margin: float, longest: float
+    ) -> Entry | None:
+        """The entry of that kind for exactly this binding that is valid for ``margin`` seconds more.
+
+        :param now: seconds since 1970.
+        :param longest: how many seconds an entry of that kind can be valid. One that would last longer from now on
+            was made while the clock was ahead, and is not used.
+        """
         text = _binding_text(binding)
         data = self._read(_name(kind, text))
-        return None if data is None else _decode(data, kind, text, now + margin)
+        return None if data is None else _decode(data, (kind, text), now, now + margin, now + longest)
 
-    def put(self, kind: str, binding: Mapping[str, object], entry: Entry) -> None:
-        """Keep an entry. Where that cannot be done it is told, and nothing is kept."""
+    def put(self, kind: str, binding: Mapping[str, object], entry: Entry, *, now: float) -> None:
+        """Keep an entry that is made ``now``. If that is not possible, it is said and nothing is kept."""
         text = _binding_text(binding)
-        body = {"format": FORMAT, "kind": kind, "binding": text, "expires": entry.expires, "values": entry.values}
-        data = json.dumps(body).encode()
+        lines = [FORMAT, kind, text, repr(float(now)), repr(float(entry.expires))]
+        for name, value in entry.values.items():
+            lines += [_escape(name), _escape(value)]
+        data = "\n".join(lines).encode()
         if len(data) <= MAX_ENTRY:
             self._write(_name(kind, text), data)
 
@@ -85,6 +97,11 @@ class Cache:
 
         folder = self._folder(create=True)
         return None if folder is None else Lock(folder, f"{_name(kind, _binding_text(binding))}.lock", seconds)
+
+    def _say(self, text: str) -> None:
+        if text not in self._sentences:
+            self._sentences.add(text)
+            self._said(text)
 
     def _folder(self, *, create: bool) -> PrivateFolder | None:
         if self._open is None:
@@ -122,11 +139,18 @@ class Cache:
             for stale in folder.older_than(time.time() - _STALE_SECONDS):
                 folder.remove(stale)
         except OSError as error:
-            self._say(f"{self._path}: cannot be written: {error.strerror}; the next call starts anew")
+            self._say(f"{self._path}: cannot be written: {error.strerror}; nothing is kept")
 
 
-def _binding_text(binding: Mapping[str, object]) -> str:
-    return json.dumps(binding, sort_keys=True, separators=(",", ":"))
+def _binding_text(binding: object) -> str:
+    """A text that is the same for equal bindings and for no others; always one line."""
+    return repr(_in_order(binding))
+
+
+def _in_order(value: object) -> object:
+    if isinstance(value, dict):
+        return tuple([(key, _in_order(value[key])) for key in sorted(value)])
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def _name(kind: str, binding: str) -> str:
@@ -135,25 +159,26 @@ def _name(kind: str, binding: str) -> str:
     return f"{kind}-{crc32(data):08x}{crc32(data[::-1]):08x}"
 
 
-def _decode(data: bytes, kind: str, binding: str, until: float) -> Entry | None:
+def _decode(data: bytes, wanted: tuple[str, str], now: float, until: float, latest: float) -> Entry | None:
     try:
-        body = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        format_, kind, binding, made, expires, *rest = data.decode().split("\n")
+        begins, ends = float(made), float(expires)
+    except ValueError:
         return None
-    if not isinstance(body, dict) or body.get("format") != FORMAT or body.get("kind") != kind:
+    if format_ != FORMAT or (kind, binding) != wanted or len(rest) % 2:
         return None
-    values, expires = body.get("values"), body.get("expires")
-    if body.get("binding") != binding or not isinstance(values, dict):
+    # Written so that "not a number" fails each comparison.
+    if not (begins <= now and until < ends <= latest):
         return None
-    if not isinstance(expires, int | float) or isinstance(expires, bool):
-        return None
-    if not all(isinstance(key, str) and isinstance(value, str) for key, value in values.items()):
-        return None
-    return Entry(values, float(expires)) if expires > until else None
+    return Entry({_plain(name): _plain(value) for name, value in zip(rest[::2], rest[1::2], strict=True)}, ends)
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no time")
+def _escape(text: str) -> str:
+    return text.replace("%", "%25").replace("\n", "%0A")
+
+
+def _plain(text: str) -> str:
+    return text.replace("%0A", "\n").replace("%25", "%")
 
 
 def _keyring_read(name: str, say: Callable[[str], None]) -> bytes | None:

@@ -48,19 +48,23 @@ class Lock:
         self._close()
 
     def leave_failure(self, text: str) -> None:
-        """Tell those who wait that it failed, so that they need not fail, or ask a person, one after the other."""
+        """Leave a note of a failure, so that those who wait need not fail, or ask a person, one after the other."""
         if self._descriptor >= 0:
             data = f"{time.time()}\n{text}".encode()[:_MAX_NOTE]
             os.pwrite(self._descriptor, data, 0)
             os.ftruncate(self._descriptor, len(data))
 
     def failure(self) -> str | None:
-        """What the one failed with for whom this lock had to wait; ``None`` where it did not fail, or did not wait."""
+        """Why the process failed that this lock had to wait for; ``None`` if it did not fail, or there was no wait.
+
+        A note counts if it was left during the wait. One from before, or from a time that is still to come (the clock
+        was ahead), does not.
+        """
         if not self._waited or self._descriptor < 0:
             return None
         moment, _, text = os.pread(self._descriptor, _MAX_NOTE, 0).decode(errors="replace").partition("\n")
         try:
-            return text if float(moment) >= self._started else None
+            return text if self._started <= float(moment) <= time.time() else None
         except ValueError:
             return None
 

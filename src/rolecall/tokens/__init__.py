@@ -5,6 +5,10 @@ MAX_TOKEN_LENGTH = 4096
 # What a verifier may be set to allow: AWS gives longer session tokens on request (aws-iam-authenticator issue 1106).
 LONGEST_TOKEN = 16_384
 MAX_CLUSTER_ID = 256
+PREFIX = "k8s-aws-v1."
+# The server takes a token for 15 minutes from its date, whatever X-Amz-Expires says; clients report one minute less.
+LIFETIME_SECONDS = 900
+REPORTED_SECONDS = 840
 
 
 def is_cluster_id(text: str) -> bool:

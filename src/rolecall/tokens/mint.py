@@ -10,15 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from rolecall.sigv4.request import Credentials
+from rolecall.tokens import LIFETIME_SECONDS, PREFIX, REPORTED_SECONDS
 from rolecall.tokens.endpoints import regional_endpoint
-from rolecall.tokens.presigned import (
-    CLUSTER_HEADER,
-    LIFETIME_SECONDS,
-    PREFIX,
-    PRESIGNED_SECONDS,
-    REPORTED_SECONDS,
-    token_text,
-)
+from rolecall.tokens.presigned import CLUSTER_HEADER, PRESIGNED_SECONDS, token_text
 
 __all__ = [
     "CLUSTER_HEADER",

@@ -10,12 +10,9 @@ from binascii import b2a_base64
 
 from rolecall.sigv4.canonical import fold
 from rolecall.sigv4.presigned import presigned_query
+from rolecall.tokens import PREFIX
 
-PREFIX = "k8s-aws-v1."
 CLUSTER_HEADER = "x-k8s-aws-id"
-# The server takes a token for 15 minutes from its date, whatever X-Amz-Expires says; clients report one minute less.
-LIFETIME_SECONDS = 900
-REPORTED_SECONDS = 840
 PRESIGNED_SECONDS = 60
 
 
