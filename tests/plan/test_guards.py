@@ -14,7 +14,8 @@ from rolecall.access.world import World
 from rolecall.manifest.load import parse
 from rolecall.plan.findings import Allowance, AllowanceError, Finding
 from rolecall.plan.guards import CODES
-from rolecall.plan.plan import Plan, to_json
+from rolecall.plan.plan import Plan
+from rolecall.plan.plan_file import to_json
 from rolecall.plan.planning import make_plan
 from worlds import (
     MAIN,

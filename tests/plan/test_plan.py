@@ -16,7 +16,7 @@ from rolecall.iam.trust_policy import NO_CONDITIONS, Trusted, read_trust, trust_
 from rolecall.manifest.load import ManifestError, parse
 from rolecall.mapping.identity_mappings import IdentityMapping
 from rolecall.plan.actual import actual, scope_of
-from rolecall.plan.plan import Plan, PlanError, compare, from_json, ordered, to_json
+from rolecall.plan.plan import compare, ordered
 from rolecall.plan.resources import Change, Kind, ResourceId
 from rolecall.plan.simulate import with_changes
 from rolecall.plan.values import same_value
@@ -420,34 +420,6 @@ def test_changes_turned_round_bring_the_world_back(found: World) -> None:
     before, after = actual(found, scope), actual(restored, scope)
     assert before.keys() == after.keys()
     assert all(same_value(resource.kind, before[resource], after[resource]) for resource in before)
-
-
-class TestPlanFile:
-    plan = Plan(
-        ordered(compare(parse(SEED), world(clusters=[cluster()]), NOW)),
-        made_at=NOW,
-        caller="arn:x",
-        files=("access.yaml",),
-    )
-
-    def test_it_is_read_as_it_was_written(self) -> None:
-        assert from_json(json.dumps(to_json(self.plan))) == self.plan
-
-    @pytest.mark.parametrize(
-        "text", ["", "{}", "[]", '{"format": 2}', '{"format": 1}', '{"format": 1, "changes": [1]}', "[" * 100_000]
-    )
-    def test_anything_else_is_refused(self, text: str) -> None:
-        with pytest.raises(PlanError):
-            from_json(text, "plan.json")
-
-    def test_a_value_that_is_no_object_is_refused(self) -> None:
-        found = to_json(self.plan)
-        found["changes"][0]["after"] = "x"
-        with pytest.raises(PlanError, match="has not the members of its kind"):
-            from_json(json.dumps(found))
-
-    def test_each_account_and_cluster_has_its_changes(self) -> None:
-        assert {place: len(found) for place, found in self.plan.by_place().items()} == {MAIN: 3, K: 1}
 
 
 def test_identifiers_are_of_the_cluster() -> None:

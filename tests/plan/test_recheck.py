@@ -119,6 +119,43 @@ def test_a_journal_of_another_version_hides_no_other(shell: Shell) -> None:
         strange.unlink()
 
 
+def test_what_a_plans_file_allows_is_not_allowed(shell: Shell) -> None:
+    masters = "  - {person: adm, clusters: PROD, username: adm, groups: ['system:masters'], mapping: aws-auth}\n"
+    shell.write(FILE + masters)
+    shell("plan", "--out", "masters.json", "--allow", "system-masters", code=10)
+    path = shell.folder / "masters.json"
+    refused = shell("apply", "masters.json", "--yes", code=11)
+    assert "or allow it: --allow system-masters:adm" in refused.stdout
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({**found, "findings": [{**one, "allowed": True, "refuses": False} for one in found["findings"]]}))  # fmt: skip
+    shell("apply", "masters.json", "--yes", code=11)
+    path.write_text(json.dumps({**found, "changes": [{**one, "text": "{}"} for one in found["changes"]]}))
+    told = shell("apply", "masters.json", "--yes", "--allow", "system-masters", code=1).stderr
+    assert "a change has a member that no plan has: 'text'" in told
+
+
+def test_what_a_journal_allows_is_not_allowed_and_what_is_left_is_shown(shell: Shell) -> None:
+    masters = "  - {person: adm, clusters: PROD, username: adm, groups: ['system:masters'], mapping: aws-auth}\n"
+    shell.write(FILE + masters)
+    shell("apply", "--yes", "--allow", "system-masters")
+    name = shell.runs()[-1]["run"]
+    folder = Path(shell.environment["HOME"]) / ".local/state/rolecall/runs"
+    shell("undo", "--yes", "--allow", "lockout-caller")
+    first, *_ = (folder / f"{name}.jsonl").read_text().splitlines(keepends=True)
+    stopped = json.loads(first)
+    stopped["name"] = "29991231T235958Z-ffffff"
+    (folder / f"{stopped['name']}.jsonl").write_text(json.dumps(stopped) + "\n")
+    try:
+        assert stopped["allowed"] == ["system-masters:adm", "system-masters:PROD"]
+        refused = shell("resume", code=11)
+        assert "note: the run was begun with --allow system-masters:adm" in refused.stderr
+        done = shell("resume", "--allow", "system-masters:adm")
+        assert "Effect on access" in done.stdout
+        assert f"+ aws-auth {ADM}" in done.stdout
+    finally:
+        (folder / f"{stopped['name']}.jsonl").unlink()
+
+
 def test_a_plans_file_is_examined_again_as_the_world_is(shell: Shell) -> None:
     shell.write(FILE + GRANT)
     shell("apply", "--yes")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall.plan.plan import Plan, PlanError, from_json, to_json
+from rolecall.plan.plan import Plan
+from rolecall.plan.plan_file import PlanError, from_json, to_json
 from rolecall.plan.resources import Change, Kind, ResourceId, Value
 from rolecall.plan.shapes import check_shape
 from rolecall.plan.values import same_value

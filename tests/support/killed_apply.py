@@ -21,7 +21,7 @@ from replay import Replay
 from rolecall.access.read_world import ClusterAddress, read_world
 from rolecall.access.world import World
 from rolecall.aws.session import AccountAccess, AwsClients
-from rolecall.plan.plan import from_json
+from rolecall.plan.plan_file import from_json
 
 ACCOUNT, REGION = "231144931069", "eu-west-2"
 CLUSTERS = {"one": "CONFIG_MAP", "two": "CONFIG_MAP", "three": "API", "four": "API_AND_CONFIG_MAP"}

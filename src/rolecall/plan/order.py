@@ -49,6 +49,46 @@ def order(changes: Iterable[Change], actual: Mapping[ResourceId, Value]) -> tupl
     return connected(steps, links)
 
 
+def reordered(steps: Iterable[Change], actual: Mapping[ResourceId, Value]) -> tuple[Change, ...]:
+    """Steps of an earlier run, taken apart already, in a safe order as the world is now; each keeps its key.
+
+    What a journal says of their order counts for nothing.
+    """
+    steps = [replace(step, needs=(), follows=(), gates=()) for step in steps]
+    links, places = Links.between(steps, actual), Places(steps, actual)
+    made = {principal_of(step) for step in steps if step.before is None} - {""}
+    found = []
+    for step in steps:
+        *_, last = _steps(step, links, made, places)
+        found.append(Step(last.level, last.rank, step, last.group))
+    found.sort(key=lambda step: (step.level, step.rank, step.change.resource))
+    return connected(found, links, keep_keys=True)
+
+
+def strange_step(steps: Iterable[Change]) -> ResourceId | None:
+    """The first resource whose steps are not those that :func:`order` takes a change apart into.
+
+    What stands between two steps of one resource grants no more than the first value and the last one do. So whoever
+    sees these two sees all that the steps can do.
+    """
+    by_resource: dict[ResourceId, list[Change]] = {}
+    for step in steps:
+        by_resource.setdefault(step.resource, []).append(step)
+    for resource, found in by_resource.items():
+        if len(found) > 1 and not (len(found) == 2 and _is_taken_apart(*found)):
+            return resource
+    return None
+
+
+def _is_taken_apart(one: Change, two: Change) -> bool:
+    kind, between = one.resource.kind, one.after
+    if not same_value(kind, between, two.before):
+        return False
+    if one.before is None:
+        return two.after is not None and same_value(kind, between, _for_nobody(two.after))
+    return same_value(kind, between, _common(kind, one.before, two.after))
+
+
 def merged(changes: Iterable[Change]) -> list[Change]:
     """The opposite of taking apart: one change for each resource, from its first value to its last."""
     found: dict[ResourceId, Change] = {}
@@ -116,11 +156,16 @@ def _new_role(change: Change, after: Value, group: str, made: Set[str]) -> list[
     """Roles that trust one another can only be made when they trust nobody at first: IAM wants principals to exist."""
     if not any("/role/" in name for name in named_in(after, change.resource) if name in made):
         return [Step(Level.WIDEN, _NEW_ROLE_RANK, change, group)]
-    nobody = {**after, "trust": {**after["trust"], "Statement": [dict(NOBODY)]}}
+    nobody = _for_nobody(after)
     return [
         Step(Level.WIDEN, _NEW_ROLE_RANK, replace(change, after=nobody), group),
         Step(Level.WIDEN, _UP_RANK[Kind.IAM_ROLE], replace(change, before=nobody), group),
     ]
+
+
+def _for_nobody(after: Value) -> Value:
+    """A role as it shall be, but trusting nobody."""
+    return {**after, "trust": {**after["trust"], "Statement": [dict(NOBODY)]}}
 
 
 def _down(change: Change, common: Value | None, group: str) -> list[Step]:

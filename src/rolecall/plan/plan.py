@@ -1,37 +1,26 @@
-"""A plan: what changes, in which order, what that does to access, and what speaks against it.
+"""A plan: what changes, in which order, what that does to access, and what the guards object to.
 
-A plan is a value. It can be written to a file and applied later; what it was made from need not be there any more,
-because every change carries the value that it expects and the value that it makes.
+A plan is a value. It can be written to a file (:mod:`rolecall.plan.plan_file`) and applied later without the file that
+it was made from, because every change carries the value that it expects and the value that it makes.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from rolecall.access.world import ClusterState, World
-from rolecall.errors import RolecallError
 from rolecall.manifest.load import Loaded
 from rolecall.manifest.names import Names, Unresolved
 from rolecall.mapping.identity_mappings import status_of
-from rolecall.moments import parse_moment, write_moment
 from rolecall.plan.actual import actual, aws_auth_of, linking, scope_of
 from rolecall.plan.desired import Desired, desired
 from rolecall.plan.findings import Allowance, Finding, allowed
 from rolecall.plan.order import order
 from rolecall.plan.resources import Change, Kind, ResourceId, Value
-from rolecall.plan.shapes import check_shape
 from rolecall.plan.values import same_value
-
-FORMAT = 1
-MAX_PLAN = 256 * 1024 * 1024
-
-
-class PlanError(RolecallError):
-    """A plan's file cannot be read, or is not one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +29,7 @@ class Plan:
 
     :param changes: in the order in which they are made.
     :param effects: who gains and who loses which access, as plain values.
-    :param findings: what speaks against it; a plan with refusals that nobody allowed is not applied.
+    :param findings: what the guards object to; a plan with refusals that nobody allowed is not applied.
     :param made_at: when the world was read.
     :param caller: the canonical ARN of whoever read it.
     :param files: the files that it was made from.
@@ -169,71 +158,3 @@ def _shadowed_on(state: ClusterState) -> Iterable[tuple[ResourceId, ResourceId]]
         if winner != mapping.name:
             hidden = ResourceId(Kind.IDENTITY_MAPPING, state.arn, mapping.name)
             yield hidden, ResourceId(Kind.IDENTITY_MAPPING, state.arn, winner)
-
-
-def to_json(plan: Plan) -> dict[str, Any]:
-    """A plan as plain values, which :func:`from_json` reads."""
-    return {
-        "format": FORMAT,
-        "madeAt": write_moment(plan.made_at) if plan.made_at else None,
-        "caller": plan.caller,
-        "files": list(plan.files),
-        "reach": dict(plan.reach),
-        "changes": [change_to_json(change) for change in plan.changes],
-        "effects": dict(plan.effects),
-        "findings": [asdict(found) for found in plan.findings],
-    }
-
-
-def change_to_json(change: Change) -> dict[str, Any]:
-    resource = change.resource
-    found: dict[str, Any] = {
-        "key": change.key,
-        "kind": resource.kind.value,
-        "place": resource.place,
-        "name": resource.name,
-        "before": change.before,
-        "after": change.after,
-    }
-    more = {
-        "needs": list(change.needs),
-        "follows": list(change.follows),
-        "gates": list(change.gates),
-        "text": change.text,
-    }
-    return found | {key: value for key, value in more.items() if value}
-
-
-def from_json(text: str, where: str = "") -> Plan:
-    """The plan that a file holds; :class:`PlanError` where it holds none of this version."""
-    if len(text) > MAX_PLAN:
-        raise PlanError(f"a plan has at most {MAX_PLAN // 1024 // 1024} MiB", where=where)
-    try:
-        found = json.loads(text)
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise PlanError(f"no plan of format {FORMAT}", where=where, advice="write it with rolecall plan --out FILE")
-        return Plan(
-            tuple(_change(one) for one in found["changes"]),
-            tuple(Finding(**{**one, "about": tuple(one["about"])}) for one in found["findings"]),
-            dict(found["effects"]),
-            parse_moment(found["madeAt"]) if found["madeAt"] else None,
-            str(found["caller"]),
-            tuple(str(one) for one in found["files"]),
-            dict(found["reach"]),
-        )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise PlanError(f"not a plan: {error}", where=where, advice="write it with rolecall plan --out FILE") from None
-
-
-def _change(found: Mapping[str, Any]) -> Change:
-    resource = ResourceId(Kind(found["kind"]), str(found["place"]), str(found["name"]))
-
-    def value(key: str) -> Value | None:
-        one: Value | None = found[key]
-        check_shape(resource, one)
-        return one
-
-    needs, follows, gates = (tuple(str(one) for one in found.get(name, ())) for name in ("needs", "follows", "gates"))
-    return Change(
-        str(found["key"]), resource, value("before"), value("after"), needs, follows, str(found.get("text", "")), gates
-    )

@@ -1,6 +1,7 @@
-"""What speaks against changes as the world is now: of a plan that was made earlier, or that take a run back.
+"""Changes that are known already, examined against the current state: a plan's file, a run to finish or to undo.
 
-There is no file to compare with, so only those guards are asked that need none.
+There is no access.yaml to compare with, so only those guards are asked that need none. What they find is worked out
+from the changes and the current state alone, and allowed by nobody but whoever runs the command.
 """
 
 from __future__ import annotations
@@ -14,17 +15,31 @@ from rolecall.manifest.names import Names
 from rolecall.plan.actual import linking
 from rolecall.plan.desired import Desired
 from rolecall.plan.findings import Allowance, Finding
+from rolecall.plan.guards import CODES
 from rolecall.plan.order import merged
 from rolecall.plan.plan import Plan, Planned
+from rolecall.plan.plan_file import claims
 from rolecall.plan.planning import plan_of
 from rolecall.plan.resources import Change
 
-# The others speak of what a file says, or are no danger that was not seen when the plan was made.
-CODES = frozenset(
+# Guards that compare with what access.yaml names; a plan's file says what they found when it was made.
+OF_THE_FILE = frozenset(
+    {
+        "raw-trust-policy",
+        "trust-through-role",
+        "no-such-principal",
+        "break-glass-without-mfa",
+        "break-glass-session",
+        "entry-of-gone-principal",
+    }
+)
+RECHECKED = frozenset(CODES) - OF_THE_FILE
+# Going on and going back are examined for danger alone: the plan was examined for the rest when it was applied.
+DANGERS = frozenset(
     {"lockout-caller", "lockout-last-admin", "lockout-nodes", "wide-trust", "system-masters", "role-in-use", "not-read"}
 )
-# An undo goes back to what was. That nobody who is known was administrator then is told: whoever made the cluster may
-# have been, unseen.
+# An undo goes back to an earlier state. If nobody who is known was administrator then, it only warns: the principal
+# that created the cluster may have been, unseen.
 TOLD_OF_UNDO = frozenset({"lockout-last-admin"})
 
 
@@ -35,11 +50,13 @@ def recheck(
     labels: Mapping[str, str] | None = None,
     allowances: Sequence[Allowance] = (),
     told: Collection[str] = (),
+    codes: Collection[str] = DANGERS,
 ) -> Plan:
-    """The plan of changes that are known: with their effect on access now, and what speaks against them now.
+    """The plan of changes that are known: in a safe order, with their effect on access and what guards find now.
 
     :param labels: by ARN, what clusters are called in findings; by default their own names.
-    :param told: codes of guards that do not refuse here.
+    :param told: codes of guards that only warn here.
+    :param codes: of the guards that are asked.
     """
     world = reading.world
     names = Names(parse("version: 1"), world, world.read_at)
@@ -50,25 +67,25 @@ def recheck(
     values = {**linking(world), **{change.resource: change.after for change in known}}
     want = Desired({resource: value for resource, value in values.items() if value is not None}, {})
     plan = plan_of(Planned(names, world, want, {}, known, unread), allowances=allowances)
-    findings = (found for found in plan.findings if found.code in CODES)
+    findings = (found for found in plan.findings if found.code in codes)
     return replace(plan, findings=tuple(replace(f, refuses=f.refuses and f.code not in told) for f in findings))
 
 
 def again(made: Plan, reading: Reading, *, labels: Mapping[str, str], allowances: Sequence[Allowance]) -> Plan:
-    """A plan that was made earlier, with its effect on access now and with what speaks against it only now.
+    """The plan of a file as it is applied now: its changes in a fresh order, with their effect and findings now.
 
-    What was allowed when it was made stays allowed.
+    Of the file's own findings those count that cannot be worked out without access.yaml. Whatever refused when the plan
+    was made refuses now, unless ``allowances`` name it: what is allowed is decided by whoever applies it.
     """
-    earlier = {(found.code, found.about) for found in made.findings}
-    granted = [Allowance(found.code, about) for found in made.findings if found.allowed for about in found.about]
-    now = recheck(made.changes, reading, labels=labels, allowances=[*allowances, *granted])
-    new = tuple(found for found in now.findings if (found.code, found.about) not in earlier)
-    findings = sorted((*made.allowing(allowances).findings, *new), key=lambda one: not one.refuses)
-    return replace(made, findings=tuple(findings), effects=now.effects, caller=reading.world.caller)
+    now = recheck(made.changes, reading, labels=labels, allowances=allowances, codes=RECHECKED)
+    of_the_file = tuple(found for found in claims(made.findings) if found.code not in RECHECKED)
+    findings = (*now.findings, *replace(made, findings=of_the_file).allowing(allowances).findings)
+    ranked = sorted(dict.fromkeys(findings), key=lambda one: not one.refuses)
+    return replace(now, findings=tuple(ranked), files=made.files, reach=made.reach)
 
 
 def allowances_of(findings: Iterable[Finding]) -> tuple[str, ...]:
-    """What somebody allowed by name, as ``--allow`` takes it."""
+    """What somebody allowed, as ``--allow`` takes it: for the record of a run."""
     return tuple(dict.fromkeys(f"{found.code}:{about}" for found in findings if found.allowed for about in found.about))
 
 

@@ -65,12 +65,15 @@ class _Gate:
 _Whose = tuple[str, str]
 
 
-def connected(steps: Sequence[Step], links: Links) -> tuple[Change, ...]:
-    """The changes of ``steps``, sorted as they are to be listed, each with its key and what it waits for."""
+def connected(steps: Sequence[Step], links: Links, *, keep_keys: bool = False) -> tuple[Change, ...]:
+    """The changes of ``steps``, sorted as they are to be listed, each with its key and what it waits for.
+
+    :param keep_keys: whether the steps have keys already.
+    """
     waits = _Waits(steps, links)
     for step in steps:
         waits.connect(step)
-    keys = {id(step): str(number) for number, step in enumerate(steps, 1)}
+    keys = {id(step): step.change.key if keep_keys else str(number) for number, step in enumerate(steps, 1)}
     names = waits.gate_names()
 
     def named(found: Iterable[_Gate | Step]) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ from threading import Lock
 from typing import Any, Self
 
 from rolecall.errors import RolecallError
+from rolecall.moments import parse_moment
+from rolecall.plan.order import strange_step
 from rolecall.plan.resources import Change, Kind, ResourceId
 from rolecall.plan.shapes import check_shape
 
@@ -138,6 +140,24 @@ class Journal:
             recorded, states, whole = _read(path)
             file.truncate(whole)
             yield cls(recorded.run, states, path, file)
+
+    def go_on(self, steps: Iterable[Change]) -> None:
+        """Make the steps that are left in the order of ``steps``, and wait for what those wait for.
+
+        :param steps: those of the run that are not in force, by their keys; what the file says of their order is not
+            used.
+        :raises JournalError: the journal has gone on since the steps were taken from it.
+        """
+        steps = tuple(steps)
+        keys = {step.key for step in steps}
+        left = {key for change in self.run.changes if not self._is_in_force(key := change.key)}
+        if keys != left:
+            raise JournalError(f"run {self.run.name} has gone on meanwhile", advice=f"rolecall resume {self.run.name}")
+        ended = (replace(one, needs=(), follows=(), gates=()) for one in self.run.changes if one.key not in keys)
+        self.run = replace(self.run, changes=(*ended, *steps))
+
+    def _is_in_force(self, key: str) -> bool:
+        return (state := self.states.get(key)) is not None and state.in_force
 
     def note(self, keys: Iterable[str], state: State, why: str = "", restore: Mapping[str, str] | None = None) -> None:
         """Record what happens to steps; on disk when this returns.
@@ -257,11 +277,7 @@ def _read(path: Path) -> tuple[Recorded, dict[str, State], int]:
     whole = content.rfind(b"\n") + 1
     lines = content[:whole].split(b"\n")[:-1]
     try:
-        head = json.loads(lines[0])
-        if head.pop("format") != FORMAT:
-            advice = "use the rolecall that wrote it, or move the file away; other runs can be named"
-            raise JournalError("the journal is of another version of rolecall", where=str(path), advice=advice)
-        changes = tuple(change_from_json(change) for change in head.pop("changes"))
+        run = _head(json.loads(lines[0]), path)
         states: dict[str, State] = {}
         restore: dict[str, str] = {}
         why: dict[str, str] = {}
@@ -275,11 +291,38 @@ def _read(path: Path) -> tuple[Recorded, dict[str, State], int]:
                 # Killed between the change and the line that says so: what is found made was made by this run.
                 why[key] = str(found.get("why", ""))
                 states[key] = State.DONE if state is State.ALREADY and key in unsure else state
-            restore.update(found.get("restore", {}))
-        head["allowed"] = tuple(str(one) for one in head.get("allowed", ()))
-        return Recorded(Run(changes=changes, **head), states, restore, why), states, whole
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise JournalError(f"the journal cannot be read: {error}", where=str(path)) from error
+            restore.update({key: _text(text) for key, text in found.get("restore", {}).items()})
+        return Recorded(run, states, restore, why), states, whole
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        advice = "move the file away; other runs can be named"
+        why_not = str(error) or type(error).__name__
+        raise JournalError(f"the journal cannot be read: {why_not}", where=str(path), advice=advice) from error
+
+
+def _head(found: Any, path: Path) -> Run:
+    """What a journal's first line says, every member of the type and form that it is written in."""
+    if found.pop("format") != FORMAT:
+        advice = "use the rolecall that wrote it, or move the file away; other runs can be named"
+        raise JournalError("the journal is of another version of rolecall", where=str(path), advice=advice)
+    changes = tuple(change_from_json(change) for change in found.pop("changes"))
+    if len({change.key for change in changes}) != len(changes):
+        raise ValueError("two steps have one key")
+    if (strange := strange_step(changes)) is not None:
+        raise ValueError(f"the steps of {strange} are not those of a run")
+    texts = {key: _text(found.pop(key)) for key in ("name", "what", "caller", "at", "undoes")}
+    if texts["name"] != path.stem:
+        raise ValueError(f"it is of the run {texts['name'][:60]!r}")
+    parse_moment(texts["at"])
+    reach, allowed = dict(found.pop("reach")), tuple(_text(one) for one in found.pop("allowed", ()))
+    if found:
+        raise ValueError(f"it has a member that no run has: {min(found)[:60]!r}")
+    return Run(changes=changes, reach=reach, allowed=allowed, **texts)
+
+
+def _text(found: Any) -> str:
+    if not isinstance(found, str):
+        raise TypeError(f"{str(found)[:60]!r} is not a text")
+    return found
 
 
 def change_from_json(found: Mapping[str, Any]) -> Change:
@@ -287,13 +330,6 @@ def change_from_json(found: Mapping[str, Any]) -> Change:
     resource = ResourceId(Kind(found["resource"]["kind"]), found["resource"]["place"], found["resource"]["name"])
     for value in (found["before"], found["after"]):
         check_shape(resource, value)
-    return Change(
-        found["key"],
-        resource,
-        found["before"],
-        found["after"],
-        tuple(found["needs"]),
-        tuple(found["follows"]),
-        found["text"],
-        tuple(found["gates"]),
-    )
+    needs, follows, gates = (tuple(_text(one) for one in found[name]) for name in ("needs", "follows", "gates"))
+    key, text = _text(found["key"]), _text(found["text"])
+    return Change(key, resource, found["before"], found["after"], needs, follows, text, gates)

@@ -22,8 +22,10 @@ from rolecall.aws.session import AwsClients
 from rolecall.clusters.config_maps import edit_config_map, read_config_map, retry_conflicts
 from rolecall.clusters.connect import Connection
 from rolecall.clusters.objects import CLUSTER_ROLE_BINDING, IDENTITY_MAPPING, ROLE_BINDING, ObjectKind, find, store
+from rolecall.errors import RolecallError
 from rolecall.mapping.editing.aws_auth_text import Removed, remove_entry, restore_entries, set_entry
-from rolecall.mapping.reading.aws_auth import parse_aws_auth
+from rolecall.mapping.editing.sections import checked, fields
+from rolecall.mapping.reading.aws_auth import AwsAuthEntry, parse_aws_auth
 from rolecall.plan.actual import aws_auth_value, entry_value
 from rolecall.plan.resources import AWS_AUTH_SECTIONS, IAM_KINDS, Change, Kind, ResourceId, Value
 from rolecall.runs.apply import Outcome, compared
@@ -154,11 +156,42 @@ def edited(data: Mapping[str, str], change: Change) -> tuple[Mapping[str, str], 
     if after is None:
         new, removed = remove_entry(data, section, change.resource.name)
         return new, Outcome(change, State.DONE, restore=json.dumps(removed.as_json(), separators=(",", ":")))
-    if change.text:
-        restored = restore_entries(data, Removed.from_json(json.loads(change.text)))
-        if compared(change, entry_in_force(restored, change.resource)) is State.ALREADY:
-            return restored, Outcome(change, State.DONE)
+    if change.text and (restored := _put_back(data, change)) is not None:
+        return restored, Outcome(change, State.DONE)
     return set_entry(data, section, after["arn"], after["username"], after["groups"]), Outcome(change, State.DONE)
+
+
+def _put_back(data: Mapping[str, str], change: Change) -> Mapping[str, str] | None:
+    """The ``data`` with an entry put back as it was written; ``None`` if that would do anything that was not shown.
+
+    What a journal kept is text. So all entries are compared before and after: the principal's own must say what the
+    change says, and every other one, of every section, what it said.
+    """
+    section, after = AWS_AUTH_SECTIONS[change.resource.kind], change.after
+    try:
+        restored = restore_entries(data, Removed.from_json(json.loads(change.text)))
+        old, new = parse_aws_auth(data), parse_aws_auth(restored)
+        own = [entry for entry in new.entries if _is_of(entry, section, change)]
+        rest = [entry for entry in new.entries if not _is_of(entry, section, change)]
+        same = [(entry.section, *fields(entry)) for entry in rest] == [(e.section, *fields(e)) for e in old.entries]
+        others = _without(restored, section)
+        if not (own and same and new.accounts == old.accounts and others == _without(data, section)):
+            return None
+        if any(aws_auth_value(entry) != after for entry in own):
+            return None
+        # The same once more as plain YAML, unknown fields included.
+        section_of_new = [fields(entry) for entry in new.entries if entry.section == section]
+        return checked(data, section, restored[section], section_of_new)
+    except (RolecallError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _without(data: Mapping[str, str], section: str) -> dict[str, str]:
+    return {key: text for key, text in data.items() if key != section}
+
+
+def _is_of(entry: AwsAuthEntry, section: str, change: Change) -> bool:
+    return entry.section == section and entry.arn.lower() == change.resource.name
 
 
 def entry_in_force(data: Mapping[str, str], resource: ResourceId) -> Value | None:

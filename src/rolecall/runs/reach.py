@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -15,8 +16,10 @@ from rolecall.aws.session import AccountAccess, AwsClients
 from rolecall.clusters.connect import Connection, connect_context
 from rolecall.errors import RolecallError
 from rolecall.runs.live import Connections, Live
+from rolecall.visible import visible
 
 MAX_ACCOUNTS = 10_000
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 
 
 @contextmanager
@@ -26,10 +29,10 @@ def reached(reach: Mapping[str, Any]) -> Iterator[Live]:
     A cluster is reached by its context where it has one, else by what EKS says of it.
     """
     clients = AwsClients(_accesses(reach.get("accounts")))
-    contexts = reach.get("contexts") or {}
+    contexts = _texts(reach, "contexts")
 
     def connect(arn: str) -> Connection:
-        if isinstance(context := contexts.get(arn), str):
+        if (context := contexts.get(arn)) is not None:
             return connect_context(context)
         cluster = Arn.parse(arn)
         name = cluster.resource.removeprefix("cluster/")
@@ -46,23 +49,55 @@ def read_reached(
     reach: Mapping[str, Any], places: Iterable[str], now: datetime, progress: Progress | None = None
 ) -> Reading:
     """All accounts behind ``reach``, and those clusters whose ARNs are in ``places``."""
-    contexts = reach.get("contexts") or {}
+    contexts = _texts(reach, "contexts")
     addresses = []
     for place in sorted(one for one in set(places) if one.startswith("arn:")):
-        cluster, context = Arn.parse(place), contexts.get(place)
+        cluster = Arn.parse(place)
         name = cluster.resource.removeprefix("cluster/")
-        addresses.append(
-            ClusterAddress(cluster.account, cluster.region, name, context if isinstance(context, str) else "")
-        )
+        addresses.append(ClusterAddress(cluster.account, cluster.region, name, contexts.get(place, "")))
     return read_world(AwsClients(_accesses(reach.get("accounts"))), addresses, now, progress=progress)
+
+
+def reach_lines(reach: Mapping[str, Any], places: Iterable[str]) -> Iterator[str]:
+    """In words, how those of ``places`` are reached that are not reached in the usual way, and what they are called.
+
+    The usual way: by the environment's credentials, and by what EKS says of a cluster. Nothing is said of that.
+    """
+    lines = [*_reach_lines(reach, sorted(set(places)))]
+    if lines:
+        yield "Reached"
+        yield from (f"  {visible(line)}" for line in lines)
+
+
+def _reach_lines(reach: Mapping[str, Any], places: Iterable[str]) -> Iterator[str]:
+    contexts, names = _texts(reach, "contexts"), labels(reach)
+    clusters = [place for place in places if place.startswith("arn:")]
+    accounts = {*(place for place in places if not place.startswith("arn:")), *(Arn.parse(c).account for c in clusters)}
+    for access in _accesses(reach.get("accounts")):
+        how = {"profile": access.profile, "role": access.role_arn, "external id": access.external_id}
+        if access.session_name != AccountAccess(access.account).session_name:
+            how["session name"] = access.session_name
+        words = ", ".join(f"{what} {value}" for what, value in how.items() if value)
+        if words and access.account in accounts:
+            yield f"account {access.account} by {words}"
+    for arn in clusters:
+        name = Arn.parse(arn).resource.removeprefix("cluster/")
+        called = f', called "{names[arn]}" here' if names.get(arn, name) != name else ""
+        context = f' by context "{contexts[arn]}"' if arn in contexts else ""
+        if called or context:
+            yield f"cluster {arn}{context}{called}"
 
 
 def labels(reach: Mapping[str, Any]) -> dict[str, str]:
     """By ARN, what the file that a plan was made from calls its clusters."""
-    found = reach.get("clusters")
+    return _texts(reach, "clusters")
+
+
+def _texts(reach: Mapping[str, Any], member: str) -> dict[str, str]:
+    found = reach.get(member)
     if not isinstance(found, dict):
         return {}
-    return {arn: name for arn, name in found.items() if isinstance(name, str)}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
 def _accesses(found: Any) -> Iterator[AccountAccess]:
@@ -70,7 +105,7 @@ def _accesses(found: Any) -> Iterator[AccountAccess]:
     if not isinstance(found, list) or len(found) > MAX_ACCOUNTS:
         raise RolecallError("nothing says how its accounts are reached", advice="make the plan again: rolecall plan")
     for one in found:
-        values = all(key in known and isinstance(value, str) for key, value in one.items())
-        if not isinstance(one, dict) or not values or "account" not in one:
+        known_only = isinstance(one, dict) and all(k in known and isinstance(v, str) for k, v in one.items())
+        if not known_only or not _ACCOUNT.fullmatch(one.get("account", "")):
             raise RolecallError("it names an account in a way that is not known", advice="make the plan again")
         yield AccountAccess(**one)

@@ -14,7 +14,7 @@ import pytest
 
 from rolecall.cli.main import main
 from rolecall.manifest.starter import Start, starter
-from rolecall.plan.plan import from_json
+from rolecall.plan.plan_file import from_json
 
 ACCOUNT, REGION = "231144931069", "eu-west-2"
 

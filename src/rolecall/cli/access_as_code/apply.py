@@ -61,6 +61,7 @@ def apply(
             raise typer.BadParameter("a plan says what it is of: --file, --account, --cluster and --include-folder are "
                                      "for rolecall plan", param_hint="PLAN")  # fmt: skip
         made, what = _planned_earlier(plan_file, allow), f"apply {plan_file}"
+        _show_reach(made.reach, made.changes, output)
     else:
         made = planning.make(file, account, cluster, allow, include_folder)
         what = f"apply {file}"
@@ -90,7 +91,7 @@ def carry_out(made: Plan, what: str, *, yes: bool, output: Format) -> None:
 
 
 def _planned_earlier(path: Path, allow: list[str] | None) -> Plan:
-    from rolecall.plan.plan import from_json
+    from rolecall.plan.plan_file import from_json
     from rolecall.plan.recheck import again
     from rolecall.runs.reach import labels
 
@@ -111,6 +112,16 @@ def _read_now(reach: Mapping[str, Any], changes: Iterable[Change]) -> Reading:
         progress.end()
 
 
+def _show_reach(reach: Mapping[str, Any], changes: Iterable[Change], output: Format) -> None:
+    """Say by which credentials and contexts changes are made, if a file or a journal names them."""
+    from rolecall.runs.reach import reach_lines
+
+    lines = [*reach_lines(reach, {change.resource.place for change in changes})]
+    # Standard output is the document of a program; it is said to people all the same.
+    stream = sys.stdout if output is Format.table else sys.stderr
+    stream.write("".join(f"{line}\n" for line in [*lines, *([""] if lines and output is Format.table else [])]))
+
+
 def _refused(made: Plan, output: Format) -> None:
     """End the command where a guard refuses what was shown to nobody yet."""
     if made.refusals:
@@ -125,7 +136,11 @@ def resume(name: RunName = None, allow: planning.Allow = None, output: planning.
     rolecall resume
     rolecall resume 20261125T021530Z-4f2a9c
     """
-    from rolecall.plan.recheck import recheck
+    from dataclasses import replace
+
+    from rolecall.plan.actual import linking
+    from rolecall.plan.order import reordered
+    from rolecall.plan.recheck import allowances_of, recheck
     from rolecall.runs.journal import Journal
     from rolecall.runs.reach import labels
 
@@ -135,11 +150,22 @@ def resume(name: RunName = None, allow: planning.Allow = None, output: planning.
         _nothing_to_do(f"run {run.name} is complete", output)
         return
     left = recorded.left()
-    allowances = planning.allowances([*(allow or ()), *run.allowed])
-    _refused(recheck(left, _read_now(run.reach, left), labels=labels(run.reach), allowances=allowances), output)
+    allowances = planning.allowances(allow)
+    reading = _read_now(run.reach, left)
+    plan = recheck(left, reading, labels=labels(run.reach), allowances=allowances)
+    planning.mention_unused(plan, allowances)
+    if run.allowed and plan.refusals:
+        told = " ".join(f"--allow {one}" for one in run.allowed)
+        sys.stderr.write(f"note: the run was begun with {told}; to allow it again, give it again\n")
+    _refused(plan, output)
+    _show_reach(run.reach, left, output)
+    if output is Format.table:
+        planning.show(plan, output)
+    steps = reordered(left, linking(reading.world))
     with Journal.reopen(_folder(), run.name) as journal:
+        journal.go_on(steps)
         report = _make(journal)
-    finish(report, run, output)
+    finish(report, replace(run, allowed=allowances_of(plan.findings)), output)
 
 
 def undo(
@@ -179,6 +205,7 @@ def undo(
     plan = replace(plan, changes=back.changes)
     planning.mention_unused(plan, allowances)
     _refused(plan, output)
+    _show_reach(run.reach, made, output)
     if output is Format.table:
         planning.show(plan, output)
     confirm(f"Take back run {run.name} ({run.what})?", yes)

@@ -197,7 +197,7 @@ def _show_edits(edits: Sequence[Rewritten]) -> None:
 
 
 def _show_only(made: Plan, edits: Sequence[Rewritten], output: Format, foreseen: Told) -> None:
-    from rolecall.plan.plan import to_json
+    from rolecall.plan.plan_file import to_json
 
     if output is Format.table:
         if not made.refusals:

@@ -114,7 +114,7 @@ def show(made: Plan, output: Format) -> None:
         for line in plan_lines(made):
             sys.stdout.write(f"{coloured(line)}\n")
         return
-    from rolecall.plan.plan import to_json
+    from rolecall.plan.plan_file import to_json
 
     print_data(to_json(made), output)
 
@@ -122,7 +122,7 @@ def show(made: Plan, output: Format) -> None:
 def write_plan(made: Plan, out: Path) -> None:
     """Write a plan for ``rolecall apply FILE``, readable by its owner alone: it says who gets in where."""
     from rolecall.local_files.writing import PRIVATE, write_file
-    from rolecall.plan.plan import to_json
+    from rolecall.plan.plan_file import to_json
 
     write_file(out, json.dumps(to_json(made), indent=1, ensure_ascii=False) + "\n", most=PRIVATE, streams=True)
 
