@@ -264,3 +264,153 @@ def test_a_cluster_that_no_header_can_name(person: Person, command: tuple[str, .
     done = person.run(*command, cluster, check=False, **NOW)
     assert (done.returncode, done.stdout) == (2, "")
     assert "is not a cluster id" in done.stderr
+
+
+V1 = exec_info("client.authentication.k8s.io/v1")
+
+
+# aws-cli #7723, #7719, eksctl #6547: a setting for people must not reach kubectl
+@pytest.mark.parametrize("form", ["text", "table", "yaml", "yaml-stream", "off", "nonsense", "json", " "])
+def test_kubectl_gets_json_whatever_a_person_prefers(person: Person, form: str) -> None:
+    credentials = (person.home / ".aws" / "credentials").read_text()
+    variables = {"KUBERNETES_EXEC_INFO": V1, **NOW}
+    arguments = ("eks", "get-token", "--cluster-name", "prod")
+    by_variable = person.run(*arguments, AWS_DEFAULT_OUTPUT=form, **variables).stdout
+    person.write(f"[default]\noutput = {form}\n", credentials)
+    by_profile = person.run(*arguments, **variables).stdout
+    assert json.loads(by_variable)["status"]["token"] == json.loads(by_profile)["status"]["token"]
+    assert person.run(*arguments, "--output", "text", **variables).stdout.startswith("client.authentication"), (
+        "a flag is meant"
+    )
+
+
+def test_a_person_gets_what_they_prefer(person: Person) -> None:
+    arguments = ("eks", "get-token", "--cluster-name", "prod")
+    assert "\t" in person.run(*arguments, AWS_DEFAULT_OUTPUT="text", **NOW).stdout
+    assert person.run(*arguments, AWS_DEFAULT_OUTPUT="text", KUBERNETES_EXEC_INFO="", **NOW).stdout[0] != "{"
+
+
+@pytest.mark.parametrize("info", ["{}", '{"spec": {}}', '{"apiVersion": null}', '{"apiVersion": ""}'])
+def test_an_exec_info_without_a_version_is_answered_with_a_warning(person: Person, info: str) -> None:
+    # as `aws eks get-token` does
+    done = person.run("eks", "get-token", "--cluster-name", "prod", KUBERNETES_EXEC_INFO=info, **NOW)
+    assert json.loads(done.stdout)["apiVersion"] == "client.authentication.k8s.io/v1beta1"
+    assert "names no apiVersion" in done.stderr
+
+
+@pytest.mark.parametrize("profile", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
+def test_a_profile_that_does_not_exist_is_an_error_even_with_a_key(person: Person, profile: str) -> None:
+    done = person.run("token", "-i", "prod", check=False, **{profile: "gone"}, **KEY, **NOW)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"there is no profile 'gone', which {profile} names" in done.stderr
+    assert f"unset {profile}" in done.stderr
+    # As in the AWS CLI, a left-over variable is no trouble if --profile is given.
+    assert person.run("token", "-i", "prod", "--profile", "default", **{profile: "gone"}, **NOW).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["eks", "--help"],
+        ["eks", "-h"],
+        ["eks", "help"],
+        ["eks", "get-token", "--help"],
+        ["eks", "get-token", "help"],
+        ["token", "--help"],
+        ["-i", "x", "token", "-h"],
+    ],
+)
+def test_help(person: Person, arguments: list[str]) -> None:
+    done = person.run(*arguments)
+    assert done.stderr == ""
+    assert done.stdout.count("\n  rolecall ") == 2, "two examples"
+    assert "Exit codes: 0" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ["-v", "debug"],
+        ["--log-verbosity=WARN"],
+        ["-l", "json"],
+        ["--log-format", "text"],
+        ["--feature-gates", "SSORoleMatch=true"],
+        ["stray"],
+        ["--", "-x"],
+    ],
+)
+def test_what_the_original_accepts_without_effect(person: Person, flag: list[str]) -> None:
+    plain = person.run("token", "-i", "prod", **NOW).stdout
+    assert person.run("token", "-i", "prod", *flag, **NOW).stdout == plain
+
+
+def test_a_log_level_that_the_original_refuses(person: Person) -> None:
+    assert person.run("token", "-i", "x", "-v", "loud", check=False, **NOW).returncode == 2
+    done = person.run("token", "-i", "x", AWS_IAM_AUTHENTICATOR_LOG_VERBOSITY="loud", check=False, **NOW)
+    assert (done.returncode, "AWS_IAM_AUTHENTICATOR_LOG_VERBOSITY: 'loud' is not a log level" in done.stderr) == (
+        2,
+        True,
+    )
+
+
+# STS says AccessDenied to each of these, with advice on trust policies that helps nobody.
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("Admins", "it looks like arn:aws:iam"), ("arn:aws:iam::111122223333:user/ann", "ARN of a user"), (ROLE + " ", "a space"), (ROLE + "\n", "a space"), ("arn:aws:iam::111122223333:role/", "it looks like"),
+        ("arn:aws:sts::111122223333:assumed-role/Dev/ann", "its role is arn:aws:iam::111122223333:role/Dev"), ("arn:aws:iam::111122223333:instance-profile/x", "instance-profile"),
+        ("arn:aws:iam::11112222333:role/Dev", "it looks like"), ("arn:aws:iam::aws:role/Dev", "it looks like"), ("arn:amazon:iam::111122223333:role/Dev", "it looks like"), ("arn:aws:iam:eu-west-2:111122223333:role/Dev", "it looks like"),
+        ("arn:aws:iam::111122223333:role/D\u00e9v", "it looks like"), ("arn:aws:iam::111122223333:role/" + "x" * 65, "it looks like"), ("arn:aws:iam::111122223333:roles/Dev", "ARN of a roles"),
+    ],
+)  # fmt: skip
+def test_a_role_that_is_none_is_refused_before_sts_is_asked(
+    person: Person, sts: StsDouble, role: str, words: str
+) -> None:
+    done = person.run("token", "-i", "prod", "-r", role, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not the ARN of a role" in done.stderr
+    assert words in done.stderr
+    assert sts.calls == []
+
+
+def test_roles_of_every_partition_and_path_are_asked_for(person: Person, sts: StsDouble) -> None:
+    for role in (
+        "arn:aws-cn:iam::111122223333:role/Dev",
+        "arn:aws-us-gov:iam::111122223333:role/a/b-c/D+e=f,g.@h",
+        "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_A_0123456789abcdef",
+    ):
+        person.run("token", "-i", "prod", "-r", role)
+    assert sts.actions() == ["AssumeRole"] * 3
+
+
+@pytest.mark.parametrize(
+    "missing", ["sso_account_id", "sso_role_name", "sso_region", "sso_start_url", "[sso-session corp]"]
+)
+def test_half_a_profile_of_sso_names_what_is_missing(person: Person, missing: str) -> None:
+    text = "[profile s]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n[sso-session corp]\nsso_region = eu-west-2\nsso_start_url = https://x\n"
+    person.write(
+        "".join(line for line in text.splitlines(keepends=True) if not line.startswith(missing))
+        if missing[0] != "["
+        else text[: text.index("[sso-session")]
+    )
+    done = person.run("token", "-i", "prod", AWS_PROFILE="s", check=False, **NOW)
+    assert done.returncode == 1
+    assert missing.strip("[]") in done.stderr
+    assert "aws configure sso" in done.stderr
+    assert "sso login" not in done.stderr, "no login helps"
+    assert "config:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "variables", "where"),
+    [("region = eu-west-2 # London", {}, "config:2: "), ("", {"AWS_REGION": "eu-west-2 # London"}, "AWS_REGION: "), ("", {"AWS_DEFAULT_REGION": "eu-west-2; UK"}, "AWS_DEFAULT_REGION: "), ("region = nowhere", {}, "config:2: ")],
+)  # fmt: skip
+def test_a_region_that_is_none_is_named_with_its_place(
+    person: Person, config: str, variables: dict[str, str], where: str
+) -> None:
+    person.write(f"[default]\n{config}\n")
+    done = person.run("token", "-i", "prod", check=False, **variables)
+    assert done.returncode == 1
+    assert where in done.stderr
+    assert ("on a line of its own" in done.stderr) == ("#" in done.stderr or ";" in done.stderr)

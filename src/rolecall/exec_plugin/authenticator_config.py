@@ -94,9 +94,22 @@ def _text(key: str, value: Node, where: str) -> str:
     is_number = kind == "int" and text.isdecimal() and (text == "0" or not text.startswith("0"))
     if kind == "null":
         return ""
-    if kind == "str" or is_word or is_number:
+    if (kind == "str" and not _is_number_to_go(value, text)) or is_word or is_number:
         return text
     raise UsageError(f"{key} is not a text", where=where, advice="write it in quotation marks")
+
+
+def _is_number_to_go(value: Node, text: str) -> bool:
+    """Whether Go's YAML 1.2 reads a plain scalar as a number that is a text in YAML 1.1: ``1e3``, ``0o17``."""
+    if getattr(value, "style", None) in ("'", '"', "|", ">") or text[:1] not in "+-.0123456789":
+        return False
+    if text[:2] == "0o":
+        return text[2:].isalnum()
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _switch(key: str, value: Node, where: str) -> str:
