@@ -25,6 +25,8 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from rolecall.sigv4 import Credentials
 from rolecall.tokens.mint import mint
@@ -562,8 +564,56 @@ def test_init_makes_the_files_ahead(tmp_path: Path) -> None:
     assert "--authentication-token-webhook-config-file=" in done.stdout
     assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
     found = yaml.safe_load((tmp_path / "aws-iam-authenticator.kubeconfig").read_text())
-    assert found["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:21362/authenticate"
     assert (
         base64.b64decode(found["clusters"][0]["cluster"]["certificate-authority-data"])
         == (tmp_path / "cert.pem").read_bytes()
     )
+    # config.go, ServerURL: the hostname, whatever the address.
+    assert found["clusters"][0]["cluster"]["server"] == "https://auth.example:21362/authenticate"
+    certificate = x509.load_pem_x509_certificate((tmp_path / "cert.pem").read_bytes())
+    # constants.go, certLifetime: a hundred years.
+    assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 36500
+    again = run_rolecall("-v", "error", "-i", "prod", "init", cwd=tmp_path)
+    assert (again.stderr, (tmp_path / "cert.pem").read_bytes()) == ("", certificate.public_bytes(Encoding.PEM))
+
+
+def test_init_writes_where_the_file_says_behind_its_gate(tmp_path: Path) -> None:
+    """init.go: without ConfiguredInitDirectories the directories of the file are for the server alone."""
+    text = f"clusterID: prod\nserver: {{stateDir: {tmp_path}/state, generateKubeconfig: {tmp_path}/webhook.yaml}}\n"
+    (tmp_path / "config.yaml").write_text(text)
+    run_rolecall("init", "-c", "config.yaml", cwd=tmp_path)
+    assert (tmp_path / "key.pem").exists()
+    assert not (tmp_path / "state").exists()
+    run_rolecall("init", "-c", "config.yaml", "--feature-gates=ConfiguredInitDirectories=T", cwd=tmp_path)
+    assert (tmp_path / "state/key.pem").exists()
+    assert (tmp_path / "webhook.yaml").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_init_locks_a_file_of_its_own(tmp_path: Path, kind: str) -> None:
+    """open(2), O_NOFOLLOW: whoever may write into the directory must not have root create or lock a file elsewhere."""
+    (tmp_path / "state").mkdir()
+    lock = tmp_path / "state/.lock"
+    lock.symlink_to(tmp_path / "elsewhere") if kind == "link" else os.mkfifo(lock)
+    done = run_rolecall("init", "-i", "x", "--state-dir", "state", cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert ".lock" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "elsewhere").exists()
+    assert not (tmp_path / "state/key.pem").exists()
+
+
+def test_health_checks_come_from_everywhere(tmp_path: Path) -> None:
+    """server.go: ``http.Server{Addr: ":21363"}`` listens on every address, of both protocols."""
+    with stand_in() as sts:
+        free = socket.create_server(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        with server(tmp_path, sts, f"--healthz-port={port}") as running:
+            addresses = {"127.0.0.1", "127.0.0.2", socket.gethostbyname(socket.gethostname())}
+            for address in (*addresses, *(["[::1]"] if socket.has_dualstack_ipv6() else [])):
+                with urllib.request.urlopen(f"http://{address}:{port}/healthz", timeout=20) as answer:
+                    assert answer.read() == b"ok"
+            # What is asked over TLS stays where --address says.
+            with pytest.raises(OSError):
+                socket.create_connection(("127.0.0.2", int(running.url.rpartition(":")[2])), timeout=20)

@@ -13,6 +13,7 @@ import fcntl
 import ipaddress
 import os
 import ssl
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,8 +30,8 @@ from rolecall.mapping.backends.server_config import ServerSettings
 if TYPE_CHECKING:
     from cryptography import x509
 
-# The original's is a hundred years; some clients refuse dates beyond 2050 in their short form.
-LIFETIME = timedelta(days=3650)
+# As the original's: nobody renews it, and an API server whose webhook's certificate has ended lets nobody in.
+LIFETIME = timedelta(days=36500)
 COMMON_NAME = "aws-iam-authenticator"
 # Certificates and addresses are no secrets, and the API server may run as somebody else.
 PUBLIC = 0o644
@@ -83,8 +84,8 @@ def ensure_certificate(settings: ServerSettings, now: datetime, log: Log) -> Cer
     except (OSError, UnwritableError) as error:
         raise CertificateError(
             f"a certificate cannot be made: {_why(error)}",
-            where=str(folder),
-            advice="give a directory that can be written: --state-dir DIRECTORY",
+            where=str(getattr(error, "filename", None) or folder),
+            advice="give a directory that can be written, and in which .lock is not a link: --state-dir DIRECTORY",
         ) from None
     return files
 
@@ -96,8 +97,14 @@ def _why(error: OSError | UnwritableError) -> str:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Two servers that start at once in one directory make one pair."""
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as file:
+    """Two servers that start at once in one directory make one pair.
+
+    A symbolic link is not followed: whoever may write into the directory could have root create a file anywhere.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise CertificateError("not a regular file", where=str(path), advice="remove it")
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -171,8 +178,8 @@ def load_into(context: ssl.SSLContext, files: CertificateFiles) -> None:
 
 
 def webhook_url(settings: ServerSettings, port: int) -> str:
-    """Where an API server on this machine finds the webhook."""
-    host = settings.hostname if settings.address in WILDCARDS else settings.address
+    """Where an API server finds the webhook: by the hostname, as with the original (``pkg/config/config.go``)."""
+    host = settings.hostname
     return f"https://{f'[{host}]' if ':' in host else host}:{port}/authenticate"
 
 

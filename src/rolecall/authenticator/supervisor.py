@@ -84,6 +84,11 @@ def serve(settings: ServerSettings, config_file: str, log: Log, *, on_ready: Cal
     return _Keeper(options, listening, files).run()
 
 
+def every_address() -> str:
+    """The address that stands for all of this machine's, of IPv4 and of IPv6 if there is one."""
+    return "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 -- a probe comes from another address
+
+
 def bound_sockets(address: str, port: int, count: int) -> list[socket.socket]:
     """Listening sockets on one port; ``port`` 0 lets the system choose it."""
     found: list[socket.socket] = []
@@ -98,6 +103,9 @@ def bound_sockets(address: str, port: int, count: int) -> list[socket.socket]:
             one = socket.socket(family, socket.SOCK_STREAM)
             found.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if address == "::":
+                # As in Go, this address takes connections of both protocols, whatever the system's default is.
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             if count > 1:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             one.bind((address, port))
@@ -128,11 +136,11 @@ def _raise_file_limit() -> None:
 
 
 def _healthz_socket(settings: ServerSettings, log: Log) -> socket.socket | None:
-    """``/healthz`` without TLS on 21363, as the original has it; that the port is taken is no reason to stop."""
+    """``/healthz`` without TLS, on every address and port 21363 as the original; a port that is taken stops nothing."""
     if not settings.healthz_port:
         return None
     try:
-        return bound_sockets(settings.address, settings.healthz_port, 1)[0]
+        return bound_sockets(settings.healthz_address or every_address(), settings.healthz_port, 1)[0]
     except BindError as error:
         log.warning("no health checks without TLS", where=error.where, error=error.what)
         return None

@@ -55,7 +55,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("verify", "token:verify", "Check a token and show whose it is"),
     ),
     "Lab": (Command("lab", "lab:app", "Run AWS and Kubernetes on this machine"),),
-    "About rolecall": (Command("schema", "schema:schema", "Print the JSON Schema of a file or document"),),
+    "About rolecall": (
+        Command("schema", "schema:schema", "Print the JSON Schema of a file or document"),
+        Command("version", "about:version", "Print the version", go_flags=True),
+        Command("help", "about:help_for", "Show the help of a command"),
+    ),
 }
 
 COMMANDS: dict[str, Command] = {command.name: command for group in GROUPS.values() for command in group}

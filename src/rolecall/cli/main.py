@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import rolecall
+from rolecall.cli.go_flags import hoisted
 from rolecall.cli.lazy import LazyGroup
 from rolecall.cli.output import fail
 from rolecall.errors import RolecallError
@@ -42,7 +43,7 @@ def _options(
 def main() -> None:
     """Run the command line; an error that a person is meant to read ends it without a traceback."""
     try:
-        app()
+        app(hoisted(sys.argv[1:]))
     except RolecallError as error:
         fail(error)
     except KeyboardInterrupt:

@@ -1,10 +1,8 @@
-"""``rolecall server`` and ``rolecall init``: the flags, environment and file of aws-iam-authenticator, and our own."""
+"""``rolecall server`` and ``rolecall init``: the flags, variables and file of aws-iam-authenticator, and our own."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,18 +11,18 @@ from typing import Annotated, Any
 
 import typer
 
-from rolecall.cli.go_flags import listed
-from rolecall.errors import RolecallError
+from rolecall.cli.go_flags import whole_number
+from rolecall.cli.server_settings import (
+    CLUSTER_VARIABLE,
+    DIRECTORIES_GATE,
+    LEVEL_VARIABLE,
+    GlobalFlags,
+    gates,
+    read_settings,
+)
 
-CLUSTER_VARIABLE = "KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID"
-OURS, TUNING = "Options of rolecall's own", "Towards STS"
-
-
-class LogFormat(StrEnum):
-    """Forms of log lines."""
-
-    text = "text"
-    json = "json"
+OURS, TUNING = "Options that aws-iam-authenticator does not have", "Towards STS"
+DEFAULT_KUBECONFIG = "aws-iam-authenticator.kubeconfig"
 
 
 class KeepOrEmpty(StrEnum):
@@ -41,38 +39,259 @@ class KeepOrPartial(StrEnum):
     partial = "partial"
 
 
-Config = Annotated[
-    str | None, typer.Option("--config", "-c", metavar="FILENAME", help="Load configuration from a file.")
-]
+def _option(*names: str, metavar: str = "", text: str, panel: str | None = None) -> Any:
+    return typer.Option(*names, metavar=metavar or None, help=text, rich_help_panel=panel, show_default=False)
+
+
+def _number(name: str, *, metavar: str, text: str, panel: str | None = None) -> Any:
+    return typer.Option(
+        name, metavar=metavar, help=text, rich_help_panel=panel, show_default=False, parser=whole_number
+    )
+
+
+Config = Annotated[str | None, _option("--config", "-c", metavar="FILE", text="Configuration file.")]
 ClusterId = Annotated[
     str | None,
-    typer.Option(
-        "--cluster-id", "-i", metavar="ID", help=f"Unique identifier of the cluster (also ${CLUSTER_VARIABLE})."
+    _option(
+        "--cluster-id",
+        "-i",
+        metavar="ID",
+        text=f"Cluster ID, the same as in the clients' tokens (or ${CLUSTER_VARIABLE}).",
     ),
 ]
-LogForm = Annotated[LogFormat, typer.Option("--log-format", "-l", help="Form of the log on standard error.")]
-LogLevel = Annotated[str, typer.Option("--loglevel", help="debug, info, warn, error or fatal.")]
+LogForm = Annotated[
+    str,
+    _option(
+        "--log-format",
+        "-l",
+        metavar="FORMAT",
+        text="Format of the log on standard error: text or json (default: text).",
+    ),
+]
+LogLevel = Annotated[
+    str | None,
+    _option(
+        "--log-verbosity",
+        "-v",
+        metavar="LEVEL",
+        text=f"Lowest level to log: error, warning, info, debug or trace (default: ${LEVEL_VARIABLE} or info).",
+    ),
+]
+OldLogLevel = Annotated[str | None, typer.Option("--loglevel", hidden=True)]
 Gates = Annotated[
     list[str] | None,
-    typer.Option("--feature-gates", metavar="NAME=true|false,...", help="SSORoleMatch (on unless switched off)."),
+    _option(
+        "--feature-gates",
+        metavar="NAME=true|false,...",
+        text="Feature gates: SSORoleMatch (default: on), ConfiguredInitDirectories.",
+    ),
 ]
-Address = Annotated[str | None, typer.Option("--address", help="IP address to listen on.", show_default="127.0.0.1")]
-Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on.", show_default="21362")]
+Partition = Annotated[
+    str | None,
+    _option(
+        "--partition", "--aws-partition", "-p", metavar="NAME", text="AWS partition of the STS hosts (default: aws)."
+    ),
+]
+Address = Annotated[
+    str | None, _option("--address", metavar="IP", text="IP address to listen on (default: 127.0.0.1).")
+]
+Port = Annotated[int | None, _number("--port", metavar="PORT", text="Port to listen on (default: 21362).")]
 Hostname = Annotated[
-    str | None, typer.Option("--hostname", help="Name in the self-signed certificate.", show_default="localhost")
+    str | None,
+    _option("--hostname", metavar="NAME", text="Name for the webhook's URL and certificate (default: localhost)."),
 ]
 StateDir = Annotated[
     str | None,
-    typer.Option(
-        "--state-dir", help="Directory of the generated certificate and key.", show_default="/var/aws-iam-authenticator"
+    _option(
+        "--state-dir",
+        metavar="DIRECTORY",
+        text="Directory of the generated certificate and key (default: /var/aws-iam-authenticator).",
     ),
 ]
 GenerateKubeconfig = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--generate-kubeconfig",
-        metavar="PATH",
-        help="Where to write the webhook kubeconfig for --authentication-token-webhook-config-file.",
+        metavar="FILE",
+        text="Where to write the kubeconfig for --authentication-token-webhook-config-file.",
+    ),
+]
+Pregenerated = Annotated[
+    bool | None, _option("--kubeconfig-pregenerated/--no-kubeconfig-pregenerated", text="Do not write that kubeconfig.")
+]
+Kubeconfig = Annotated[
+    str | None,
+    _option(
+        "--kubeconfig",
+        metavar="FILE",
+        text="Kubeconfig for the backends EKSConfigMap and CRD (default: the pod's service account).",
+    ),
+]
+Master = Annotated[str | None, _option("--master", metavar="URL", text="URL of the API server for these backends.")]
+Backends = Annotated[
+    list[str] | None,
+    _option(
+        "--backend-mode",
+        metavar="NAME,...",
+        text="Backends in order: MountedFile, EKSConfigMap, CRD, DynamicFile, AccessEntries (default: MountedFile).",
+    ),
+]
+Ec2Qps = Annotated[
+    int | None, _number("--ec2-describeInstances-qps", metavar="NUMBER", text="Calls to EC2 per second (default: 15).")
+]
+Ec2Burst = Annotated[
+    int | None, _number("--ec2-describeInstances-burst", metavar="NUMBER", text="Calls to EC2 at once (default: 5).")
+]
+Scrubbed = Annotated[
+    list[str] | None,
+    _option(
+        "--scrubbed-accounts", metavar="ACCOUNT,...", text="Accounts whose identities appear in no log, uid or extra."
+    ),
+]
+DynamicFile = Annotated[
+    str | None, _option("--dynamicfilepath", metavar="FILE", text="File of the backend DynamicFile.")
+]
+UserIdStrict = Annotated[
+    bool | None,
+    _option(
+        "--dynamicfileUserIDStrict/--no-dynamicfileUserIDStrict",
+        text="Match entries of DynamicFile by the principal's unique ID.",
+    ),
+]
+BackendModeFile = Annotated[
+    str | None,
+    _option("--dynamicBackendModePath", metavar="FILE", text="JSON file that holds the order of the backends."),
+]
+Audiences = Annotated[
+    list[str] | None,
+    _option(
+        "--api-audiences",
+        metavar="NAME,...",
+        text="Audiences that kube-apiserver has (default: https://kubernetes.default.svc, also with .cluster.local).",
+        panel=OURS,
+    ),
+]
+Workers = Annotated[
+    int | None, _number("--workers", metavar="NUMBER", text="Number of processes (default: 1).", panel=OURS)
+]
+HealthzPort = Annotated[
+    int | None,
+    _number(
+        "--healthz-port", metavar="PORT", text="Port of /healthz without TLS, 0 for none (default: 21363).", panel=OURS
+    ),
+]
+HealthzAddress = Annotated[
+    str | None,
+    _option(
+        "--healthz-address", metavar="IP", text="Address of /healthz without TLS (default: every address).", panel=OURS
+    ),
+]
+TlsCert = Annotated[
+    str | None,
+    _option("--tls-cert-file", metavar="FILE", text="Your own certificate; reloaded when it changes.", panel=OURS),
+]
+TlsKey = Annotated[
+    str | None, _option("--tls-private-key-file", metavar="FILE", text="Private key of that certificate.", panel=OURS)
+]
+Audit = Annotated[
+    str | None,
+    _option(
+        "--audit-log",
+        metavar="FILE",
+        text="Write a record of every decision to this file, or to standard output if it is -.",
+        panel=OURS,
+    ),
+]
+MissingMap = Annotated[
+    KeepOrEmpty | None,
+    _option(
+        "--missing-map",
+        text="If a mapping is gone: keep the last one, or use an empty one (default: keep).",
+        panel=OURS,
+    ),
+]
+BrokenMap = Annotated[
+    KeepOrPartial | None,
+    _option(
+        "--broken-map",
+        text="If a mapping is broken: keep the last one, or use what can be read (default: keep).",
+        panel=OURS,
+    ),
+]
+RolePaths = Annotated[
+    bool | None, _option("--role-paths/--no-role-paths", text="Match role ARNs that have a path.", panel=OURS)
+]
+Wildcards = Annotated[
+    bool | None, _option("--wildcard-arns/--no-wildcard-arns", text="Match * and ? in role names.", panel=OURS)
+]
+EntriesFile = Annotated[
+    str | None, _option("--access-entries", metavar="FILE", text="File of EKS access entries.", panel=OURS)
+]
+EntriesCluster = Annotated[
+    str | None,
+    _option("--access-entries-cluster", metavar="CLUSTER", text="EKS cluster to read access entries of.", panel=OURS),
+]
+EntriesSeconds = Annotated[
+    int | None,
+    _number("--access-entries-seconds", metavar="SECONDS", text="How often to read them (default: 60).", panel=OURS),
+]
+Region = Annotated[str | None, _option("--region", metavar="REGION", text="AWS region of EC2 and EKS.", panel=OURS)]
+StsEndpoint = Annotated[
+    str | None,
+    _option(
+        "--sts-endpoint",
+        metavar="URL",
+        text="Trust this endpoint as STS in addition to AWS's own: for labs and tests.",
+        panel=TUNING,
+    ),
+]
+StsCa = Annotated[
+    str | None, _option("--sts-ca-file", metavar="FILE", text="Certificate authorities of that endpoint.", panel=TUNING)
+]
+StsRegions = Annotated[
+    list[str] | None,
+    _option("--sts-regions", metavar="REGION,...", text="Regions newer than this release to trust.", panel=TUNING),
+]
+StsConnections = Annotated[
+    int | None,
+    _number(
+        "--sts-connections", metavar="NUMBER", text="Connections to the STS of one region (default: 64).", panel=TUNING
+    ),
+]
+StsTimeout = Annotated[
+    int | None,
+    _number(
+        "--sts-timeout-seconds",
+        metavar="SECONDS",
+        text="Time for one review, retries included (default: 10).",
+        panel=TUNING,
+    ),
+]
+TokenCache = Annotated[
+    int | None,
+    _number(
+        "--token-cache-seconds",
+        metavar="SECONDS",
+        text="How long an answer of STS is remembered, 0 for not at all (default: 10).",
+        panel=TUNING,
+    ),
+]
+ClientRate = Annotated[
+    int | None,
+    _number(
+        "--client-rate",
+        metavar="NUMBER",
+        text="Questions to STS per second and client, 0 for any number (default: 1000).",
+        panel=TUNING,
+    ),
+]
+MaxTokenLength = Annotated[
+    int | None,
+    _number(
+        "--max-token-length",
+        metavar="NUMBER",
+        text="Longest token in characters, up to 16384 (default: 4096).",
+        panel=TUNING,
     ),
 ]
 
@@ -80,155 +299,68 @@ GenerateKubeconfig = Annotated[
 def server(
     config: Config = None,
     cluster_id: ClusterId = None,
-    log_format: LogForm = LogFormat.text,
-    loglevel: LogLevel = "info",
+    log_format: LogForm = "text",
+    log_verbosity: LogLevel = None,
+    loglevel: OldLogLevel = None,
     feature_gates: Gates = None,
-    partition: Annotated[
-        str | None, typer.Option("--partition", "--aws-partition", "-p", help="The AWS partition.", show_default="aws")
-    ] = None,
+    partition: Partition = None,
     address: Address = None,
     port: Port = None,
     hostname: Hostname = None,
     state_dir: StateDir = None,
     generate_kubeconfig: GenerateKubeconfig = None,
-    kubeconfig_pregenerated: Annotated[
-        bool | None,
-        typer.Option("--kubeconfig-pregenerated/--no-kubeconfig-pregenerated", help="Write no webhook kubeconfig."),
-    ] = None,
-    kubeconfig: Annotated[
-        str | None, typer.Option("--kubeconfig", help="Kubeconfig for the backends EKSConfigMap and CRD.")
-    ] = None,
-    master: Annotated[
-        str | None, typer.Option("--master", help="URL of the API server, in place of the kubeconfig's.")
-    ] = None,
-    backend_mode: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--backend-mode",
-            help="Where mappings come from, in order: MountedFile, EKSConfigMap, CRD, DynamicFile, AccessEntries.",
-            show_default="MountedFile",
-        ),
-    ] = None,
-    ec2_qps: Annotated[
-        int | None, typer.Option("--ec2-describeInstances-qps", help="Calls to EC2 a second.", show_default="15")
-    ] = None,
-    ec2_burst: Annotated[
-        int | None, typer.Option("--ec2-describeInstances-burst", help="Calls to EC2 at once.", show_default="5")
-    ] = None,
-    scrubbed_accounts: Annotated[
-        list[str] | None, typer.Option("--scrubbed-accounts", help="Accounts to keep out of logs, uids and extras.")
-    ] = None,
-    dynamic_file: Annotated[
-        str | None, typer.Option("--dynamicfilepath", help="File of the DynamicFile backend.")
-    ] = None,
-    user_id_strict: Annotated[
-        bool | None,
-        typer.Option(
-            "--dynamicfileUserIDStrict/--no-dynamicfileUserIDStrict", help="Its entries count by principal id."
-        ),
-    ] = None,
-    dynamic_backend_mode_file: Annotated[
-        str | None, typer.Option("--dynamicBackendModePath", help="File that holds the order of the backends.")
-    ] = None,
-    api_audiences: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--api-audiences",
-            help="What kube-apiserver calls itself (its flag of this name); no other audience is confirmed.",
-            show_default="https://kubernetes.default.svc and ...svc.cluster.local",
-            rich_help_panel=OURS,
-        ),
-    ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes.", show_default="1", rich_help_panel=OURS)] = None,
-    healthz_port: Annotated[
-        int | None,
-        typer.Option(help="Port of /healthz without TLS; 0: none.", show_default="21363", rich_help_panel=OURS),
-    ] = None,
-    tls_cert_file: Annotated[
-        str | None, typer.Option(help="Certificate of one's own; reloaded when it changes.", rich_help_panel=OURS)
-    ] = None,
-    tls_key_file: Annotated[
-        str | None, typer.Option("--tls-private-key-file", help="Its key.", rich_help_panel=OURS)
-    ] = None,
-    audit_log: Annotated[
-        str | None,
-        typer.Option(help="File for a record of every decision; - for standard output.", rich_help_panel=OURS),
-    ] = None,
-    missing_map: Annotated[
-        KeepOrEmpty | None,
-        typer.Option(help="Keep the last mapping when it is gone.", show_default="keep", rich_help_panel=OURS),
-    ] = None,
-    broken_map: Annotated[
-        KeepOrPartial | None,
-        typer.Option(help="Keep the last mapping while it is broken.", show_default="keep", rich_help_panel=OURS),
-    ] = None,
-    role_paths: Annotated[
-        bool | None, typer.Option(help="Let role ARNs with a path match.", rich_help_panel=OURS)
-    ] = None,
-    wildcard_arns: Annotated[
-        bool | None, typer.Option(help="Let * and ? in role names match.", rich_help_panel=OURS)
-    ] = None,
-    access_entries_file: Annotated[
-        str | None, typer.Option("--access-entries", metavar="FILE", help="EKS access entries.", rich_help_panel=OURS)
-    ] = None,
-    access_entries_cluster: Annotated[
-        str | None, typer.Option(help="EKS cluster whose access entries count.", rich_help_panel=OURS)
-    ] = None,
-    access_entries_seconds: Annotated[
-        int | None, typer.Option(help="How often EKS is asked for them.", show_default="60", rich_help_panel=OURS)
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="AWS region of EC2 and EKS.", rich_help_panel=OURS)] = None,
-    sts_endpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Trust this endpoint as STS besides AWS's: for labs and tests.", rich_help_panel=TUNING
-        ),
-    ] = None,
-    sts_ca_file: Annotated[
-        str | None, typer.Option("--sts-ca-file", help="Authorities for its certificate.", rich_help_panel=TUNING)
-    ] = None,
-    sts_regions: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REGION,...", help="Accept the STS of regions newer than this release.", rich_help_panel=TUNING
-        ),
-    ] = None,
-    sts_connections: Annotated[
-        int | None,
-        typer.Option(help="Connections to the STS of one region.", show_default="64", rich_help_panel=TUNING),
-    ] = None,
-    sts_timeout_seconds: Annotated[
-        int | None, typer.Option(help="For one review, retries included.", show_default="10", rich_help_panel=TUNING)
-    ] = None,
-    token_cache_seconds: Annotated[
-        int | None,
-        typer.Option(help="How long STS's answer counts; 0: not at all.", show_default="10", rich_help_panel=TUNING),
-    ] = None,
-    client_rate: Annotated[
-        int | None,
-        typer.Option(help="Questions to STS a client and second; 0: any.", show_default="1000", rich_help_panel=TUNING),
-    ] = None,
-    max_token_length: Annotated[
-        int | None,
-        typer.Option(help="Longest token, in characters (up to 16384).", show_default="4096", rich_help_panel=TUNING),
-    ] = None,
+    kubeconfig_pregenerated: Pregenerated = None,
+    kubeconfig: Kubeconfig = None,
+    master: Master = None,
+    backend_mode: Backends = None,
+    ec2_qps: Ec2Qps = None,
+    ec2_burst: Ec2Burst = None,
+    scrubbed_accounts: Scrubbed = None,
+    dynamic_file: DynamicFile = None,
+    user_id_strict: UserIdStrict = None,
+    dynamic_backend_mode_file: BackendModeFile = None,
+    api_audiences: Audiences = None,
+    workers: Workers = None,
+    healthz_port: HealthzPort = None,
+    healthz_address: HealthzAddress = None,
+    tls_cert_file: TlsCert = None,
+    tls_key_file: TlsKey = None,
+    audit_log: Audit = None,
+    missing_map: MissingMap = None,
+    broken_map: BrokenMap = None,
+    role_paths: RolePaths = None,
+    wildcard_arns: Wildcards = None,
+    access_entries_file: EntriesFile = None,
+    access_entries_cluster: EntriesCluster = None,
+    access_entries_seconds: EntriesSeconds = None,
+    region: Region = None,
+    sts_endpoint: StsEndpoint = None,
+    sts_ca_file: StsCa = None,
+    sts_regions: StsRegions = None,
+    sts_connections: StsConnections = None,
+    sts_timeout_seconds: StsTimeout = None,
+    token_cache_seconds: TokenCache = None,
+    client_rate: ClientRate = None,
+    max_token_length: MaxTokenLength = None,
 ) -> None:
-    """Answer an API server's token reviews: who is it that AWS says signed this token?
+    """Run the webhook that a Kubernetes API server asks who a token belongs to.
 
-    Takes the flags, the file, the endpoints, the CRD and the metrics of aws-iam-authenticator v0.7.
+    Takes the flags, variables, configuration file, endpoints, CRD and metrics of aws-iam-authenticator v0.7. Flags
+    override variables, and variables override the file.
 
+    \b
     Examples:
+      rolecall server -c /etc/aws-iam-authenticator/config.yaml
+      rolecall server -i prod --backend-mode EKSConfigMap,CRD --workers 2 --audit-log /var/log/rolecall/audit.log
 
-        rolecall server -c /etc/aws-iam-authenticator/config.yaml
-
-        rolecall server -i prod --backend-mode EKSConfigMap,CRD --workers 2 --audit-log /var/log/rolecall/audit.log
+    Exit codes: 0 stopped by a signal, 1 the server cannot start, 2 wrong usage.
     """
-    from rolecall.authenticator.decision_log import Log
     from rolecall.authenticator.supervisor import serve
 
     given = dict(locals())
-    log = Log(log_format.value, loglevel)
-    settings = _settings(config, given, feature_gates, log)
+    flags = GlobalFlags(config, log_format, log_verbosity if loglevel is None else loglevel, feature_gates)
+    log = flags.log()
+    settings = read_settings(flags, given)
     code = serve(settings, str(Path(config).absolute()) if config else "", log, on_ready=lambda url: None)
     raise typer.Exit(code)
 
@@ -236,8 +368,9 @@ def server(
 def init(
     config: Config = None,
     cluster_id: ClusterId = None,
-    log_format: LogForm = LogFormat.text,
-    loglevel: LogLevel = "info",
+    log_format: LogForm = "text",
+    log_verbosity: LogLevel = None,
+    loglevel: OldLogLevel = None,
     feature_gates: Gates = None,
     address: Address = None,
     port: Port = None,
@@ -245,26 +378,30 @@ def init(
     state_dir: StateDir = None,
     generate_kubeconfig: GenerateKubeconfig = None,
 ) -> None:
-    """Make the server's certificate, key and webhook kubeconfig ahead of its start.
+    """Write the server's certificate, key and webhook kubeconfig before its first start.
 
-    Without --state-dir and --generate-kubeconfig the files are put into the current directory, as the original does.
+    Without --state-dir and --generate-kubeconfig the files are written to the current directory, as
+    aws-iam-authenticator does. With --feature-gates ConfiguredInitDirectories=true they are written to the
+    directories that the server reads.
 
-    Example:
+    \b
+    Examples:
+      rolecall init -i prod
+      rolecall init -i prod --state-dir /var/aws-iam-authenticator
 
-        rolecall init -i prod --state-dir /var/aws-iam-authenticator
+    Exit codes: 0 done, 1 a file cannot be written, 2 wrong usage.
     """
     from rolecall.authenticator.certificates import ensure_certificate, write_kubeconfig
-    from rolecall.authenticator.decision_log import Log
     from rolecall.mapping.backends.server_config import check_settings
 
     given = dict(locals())
-    log = Log(log_format.value, loglevel)
-    settings = _settings(config, given, feature_gates, log)
-    in_files = _file_values(config, log)
-    if state_dir is None and "state_dir" not in in_files:
-        settings = replace(settings, state_dir=".")
-    if generate_kubeconfig is None and "generate_kubeconfig" not in in_files:
-        settings = replace(settings, generate_kubeconfig="aws-iam-authenticator.kubeconfig")
+    flags = GlobalFlags(config, log_format, log_verbosity if loglevel is None else loglevel, feature_gates)
+    log = flags.log()
+    settings = read_settings(flags, given)
+    if not gates(feature_gates or ())[DIRECTORIES_GATE]:
+        settings = replace(
+            settings, state_dir=state_dir or ".", generate_kubeconfig=generate_kubeconfig or DEFAULT_KUBECONFIG
+        )
     check_settings(settings)
     files = ensure_certificate(settings, datetime.now(UTC), log)
     path = write_kubeconfig(settings, files, settings.port, log)
@@ -275,56 +412,3 @@ def init(
         "  --authentication-token-webhook-version=v1\n"
         "  --authentication-token-webhook-cache-ttl=2m\n"
     )
-
-
-def _file_values(config: str | None, log: Any) -> Mapping[str, Any]:
-    from rolecall.mapping.backends.entry_table import MatchOptions
-    from rolecall.mapping.backends.server_config import read_server_config
-
-    if not config:
-        return {}
-    try:
-        text = Path(config).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise RolecallError(f"can't read the configuration file: {reason}", where=config) from None
-    reading = read_server_config(text, MatchOptions(), config)
-    if reading.problems:
-        first = reading.problems[0]
-        more = f" (and {len(reading.problems) - 1} more)" if len(reading.problems) > 1 else ""
-        section = f"{first.section}: " if first.section else ""
-        raise RolecallError(
-            f"{section}{first.text}{more}",
-            where=f"{config} line {first.line}",
-            advice="the server starts with a file that means what it says only; mend that line",
-        )
-    return {**reading.values, "reserved": reading.reserved}
-
-
-def _settings(config: str | None, given: Mapping[str, Any], gates: list[str] | None, log: Any) -> Any:
-    """Flags before the environment before the file before defaults, as the original (viper) has it."""
-    from rolecall.mapping.backends.server_config import ServerSettings
-
-    values: dict[str, Any] = dict(_file_values(config, log))
-    if os.environ.get(CLUSTER_VARIABLE):
-        values["cluster_id"] = os.environ[CLUSTER_VARIABLE]
-    known = ServerSettings.__dataclass_fields__
-    for name, value in given.items():
-        if name in known and value is not None:
-            values[name] = value.value if isinstance(value, StrEnum) else value
-    for name, option in (
-        ("backend_modes", "backend_mode"),
-        ("scrubbed_accounts", "scrubbed_accounts"),
-        ("api_audiences", "api_audiences"),
-        ("sts_regions", "sts_regions"),
-    ):
-        items = listed(given.get(option))
-        if items is not None:
-            values[name] = items
-    for gate in listed(gates) or ():
-        name, _, value = gate.partition("=")
-        if name == "SSORoleMatch":
-            values["sso_role_match"] = value.lower() != "false"
-        elif name not in ("ConfiguredInitDirectories", "IAMIdentityMappingCRD"):
-            raise RolecallError(f"unknown feature gate {name!r}", where="--feature-gates")
-    return ServerSettings(**values)

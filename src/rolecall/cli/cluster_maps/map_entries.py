@@ -1,4 +1,4 @@
-"""``rolecall add user|role`` with the original's flags, and the ``remove`` that it has not."""
+"""``rolecall add user|role`` with the flags of aws-iam-authenticator, and ``rolecall remove``, its counterpart."""
 
 from __future__ import annotations
 
@@ -12,12 +12,24 @@ from typing import Annotated, Any
 
 import typer
 
-from rolecall.cli.go_flags import GoFlags, listed
+from rolecall.cli.go_flags import GoFlags, GoGroup, items
 from rolecall.errors import RolecallError
 from rolecall.lines import yaml_lines
 
-add = typer.Typer(name="add", help="Map an IAM user or role in a cluster.", no_args_is_help=True)
-remove = typer.Typer(name="remove", help="Take the mapping of an IAM user or role away.", no_args_is_help=True)
+add = typer.Typer(
+    name="add",
+    cls=GoGroup,
+    help="Map an IAM user or role to a Kubernetes username and groups, in aws-auth or as an IAMIdentityMapping.\n\n"
+    "To give a person access through access.yaml, use rolecall grant.",
+    no_args_is_help=True,
+)
+remove = typer.Typer(
+    name="remove",
+    cls=GoGroup,
+    help="Remove the mapping of an IAM user or role from aws-auth, or its IAMIdentityMapping.\n\n"
+    "To take a person's access away, use rolecall revoke.",
+    no_args_is_help=True,
+)
 
 
 class Where(StrEnum):
@@ -27,20 +39,22 @@ class Where(StrEnum):
     crd = "CRD"
 
 
-Prompt = Annotated[bool, typer.Option("--prompt/--no-prompt", help="Ask before anything is changed (--prompt=false).")]
-MasterUrl = Annotated[str, typer.Option("--master-url", help="URL of the API server, in place of the kubeconfig's.")]
-Kubeconfig = Annotated[str, typer.Option("--kubeconfig", help="Kubeconfig file; else KUBECONFIG, else ~/.kube/config.")]
-Context = Annotated[str, typer.Option("--kubeconfig-context", help="Context in it; else the current one.")]
-Backend = Annotated[Where, typer.Option("--backend", help="The ConfigMap aws-auth, or IAMIdentityMapping objects.")]
-Username = Annotated[
-    str, typer.Option("--username", help="Kubernetes username; {{SessionName}} and so on are filled in.")
-]
-Groups = Annotated[list[str], typer.Option("--groups", help="Kubernetes groups, with commas or given again.")]
-UserArn = Annotated[str, typer.Option("--userarn", help="ARN of the IAM user.")]
-RoleArn = Annotated[str, typer.Option("--rolearn", help="ARN of the IAM role, without its path.")]
+def _option(name: str, metavar: str | None, text: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=text, show_default=False)
+
+
+Prompt = Annotated[bool, _option("--prompt/--no-prompt", None, "Ask before the change (default: ask).")]
+MasterUrl = Annotated[str, _option("--master-url", "URL", "URL of the API server (default: from the kubeconfig).")]
+Kubeconfig = Annotated[str, _option("--kubeconfig", "FILE", "Kubeconfig (default: $KUBECONFIG, or ~/.kube/config).")]
+Context = Annotated[str, _option("--kubeconfig-context", "CONTEXT", "Context to use (default: the current one).")]
+Backend = Annotated[Where, _option("--backend", None, "Where the mapping is kept (default: EKSConfigMap).")]
+Username = Annotated[str, _option("--username", "NAME", "Kubernetes username; may contain {{SessionName}} and others.")]
+Groups = Annotated[list[str], _option("--groups", "GROUP,...", "Kubernetes groups. Repeatable.")]
+UserArn = Annotated[str, _option("--userarn", "ARN", "ARN of the IAM user.")]
+RoleArn = Annotated[str, _option("--rolearn", "ARN", "ARN of the IAM role, without a path.")]
 Sso = Annotated[
     list[str] | None,
-    typer.Option("--sso", help="permissionSetName=NAME,accountID=ID[,partition=aws]: a permission set, not an ARN."),
+    _option("--sso", "KEY=VALUE,...", "Permission set: permissionSetName=NAME,accountID=ID[,partition=aws]."),
 ]
 
 
@@ -64,11 +78,17 @@ class _Cluster:
     def confirm(self, what: str) -> None:
         if not self.prompt:
             return
-        if not sys.stdin.isatty():
+        sys.stdout.write(f"Ready to {what}, should we continue? [y/N]: ")
+        sys.stdout.flush()
+        # From a pipe as well, as with the original: an answer is an answer.
+        answer = sys.stdin.readline()
+        if not answer:
+            sys.stdout.write("\n")
             raise RolecallError(
-                "there is nobody to ask", advice="--prompt=false changes the cluster without a question"
+                "cannot ask for confirmation: standard input has ended",
+                advice="use --prompt=false to change it unasked",
             )
-        if not typer.confirm(f"{what}?"):
+        if answer.strip().lower() not in ("y", "yes"):
             sys.stdout.write("cancelled\n")
             raise typer.Exit(0)
 
@@ -84,11 +104,14 @@ def add_user(
     kubeconfig_context: Context = "",
     backend: Backend = Where.config_map,
 ) -> None:
-    """Map an IAM user.
+    """Map an IAM user to a username and groups.
 
-    Example:
+    \b
+    Examples:
+      rolecall add user --userarn arn:aws:iam::111122223333:user/ann --username ann --groups developers
+      rolecall add user --userarn arn:aws:iam::111122223333:user/ann --username ann --groups dev --prompt=false
 
-        rolecall add user --userarn arn:aws:iam::111122223333:user/ann --username ann --groups developers --prompt=false
+    Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """
     cluster = _Cluster(prompt, master_url, kubeconfig, kubeconfig_context)
     _add(cluster, backend, "mapUsers", userarn, None, username, groups)
@@ -106,13 +129,14 @@ def add_role(
     kubeconfig_context: Context = "",
     backend: Backend = Where.config_map,
 ) -> None:
-    """Map an IAM role, or a permission set of IAM Identity Center.
+    """Map an IAM role, or a permission set of IAM Identity Center, to a username and groups.
 
+    \b
     Examples:
+      rolecall add role --rolearn arn:aws:iam::111122223333:role/Dev --username 'dev:{{SessionName}}' --groups dev
+      rolecall add role --sso permissionSetName=Admin,accountID=111122223333 --username admin --groups admins
 
-        rolecall add role --rolearn arn:aws:iam::111122223333:role/Dev --username 'dev:{{SessionName}}' --groups dev
-
-        rolecall add role --sso permissionSetName=Admin,accountID=111122223333 --username admin --groups admins
+    Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """
     cluster = _Cluster(prompt, master_url, kubeconfig, kubeconfig_context)
     _add(cluster, backend, "mapRoles", rolearn, _permission_set(rolearn, sso), username, groups)
@@ -127,11 +151,14 @@ def remove_user(
     kubeconfig_context: Context = "",
     backend: Backend = Where.config_map,
 ) -> None:
-    """Take an IAM user's mapping away.
+    """Remove the mapping of an IAM user.
 
-    Example:
+    \b
+    Examples:
+      rolecall remove user --userarn arn:aws:iam::111122223333:user/ann
+      rolecall remove user --userarn arn:aws:iam::111122223333:user/ann --prompt=false
 
-        rolecall remove user --userarn arn:aws:iam::111122223333:user/ann --prompt=false
+    Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """
     _remove(_Cluster(prompt, master_url, kubeconfig, kubeconfig_context), backend, "mapUsers", userarn, None)
 
@@ -146,11 +173,14 @@ def remove_role(
     kubeconfig_context: Context = "",
     backend: Backend = Where.config_map,
 ) -> None:
-    """Take an IAM role's or a permission set's mapping away.
+    """Remove the mapping of an IAM role or of a permission set.
 
-    Example:
+    \b
+    Examples:
+      rolecall remove role --rolearn arn:aws:iam::111122223333:role/Dev
+      rolecall remove role --sso permissionSetName=Admin,accountID=111122223333 --prompt=false
 
-        rolecall remove role --rolearn arn:aws:iam::111122223333:role/Dev --prompt=false
+    Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """
     cluster = _Cluster(prompt, master_url, kubeconfig, kubeconfig_context)
     _remove(cluster, backend, "mapRoles", rolearn, _permission_set(rolearn, sso))
@@ -159,16 +189,18 @@ def remove_role(
 def _permission_set(arn: str, given: list[str] | None) -> Any:
     from rolecall.mapping.reading.sso import parse_sso
 
-    items = listed(given)
-    if bool(arn) == bool(items):
+    parts = items(given)
+    if bool(arn) == bool(parts):
         raise RolecallError("exactly one of --rolearn and --sso is needed")
-    return parse_sso(dict(item.partition("=")[::2] for item in items)) if items else None
+    return parse_sso(dict(item.partition("=")[::2] for item in parts)) if parts else None
 
 
 def _add(cluster: _Cluster, backend: Where, section: str, arn: str, sso: Any, username: str, given: list[str]) -> None:
-    groups = listed(given) or ()
+    groups = items(given) or ()
     if not username or not groups or not (arn or sso):
         raise RolecallError("an ARN, a username and at least one group are needed")
+    if wrong := [group for group in groups if not group or group != group.strip()]:
+        raise RolecallError(f"{wrong[0]!r} is not a group", where="--groups", advice="separate groups by commas alone")
     if arn:
         _check_arn(arn, section)
     cluster.confirm(f"map {arn or sso} to {username}, groups {', '.join(groups)}")
@@ -193,7 +225,7 @@ def _add(cluster: _Cluster, backend: Where, section: str, arn: str, sso: Any, us
 
 
 def _remove(cluster: _Cluster, backend: Where, section: str, arn: str, sso: Any) -> None:
-    cluster.confirm(f"take the mapping of {arn or sso} away")
+    cluster.confirm(f"remove the mapping of {arn or sso}")
     if backend is Where.crd:
         _delete_objects(cluster, arn)
         return

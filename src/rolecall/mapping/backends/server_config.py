@@ -52,6 +52,7 @@ class ServerSettings:
     :param missing_map: ``keep`` the last mapping where a file, ConfigMap or object list is gone, or have it ``empty``.
     :param broken_map: ``keep`` the last good mapping, or take what can be read of a broken aws-auth (``partial``).
     :param api_audiences: what the API server calls itself (its ``--api-audiences``): all that a token is good for.
+    :param healthz_address: where ``/healthz`` without TLS is; empty for every address.
     :param sts_endpoint: an endpoint of one's own instead of STS, for labs and tests; ``http(s)://HOST:PORT``.
     :param sts_regions: regions that are newer than this release; tokens may name their STS too.
     :param sts_connections: at once, to the STS of one region.
@@ -85,6 +86,7 @@ class ServerSettings:
     api_audiences: tuple[str, ...] = _in_file(API_AUDIENCES, "server.apiAudiences")
     workers: int = _in_file(1, "server.workers")
     healthz_port: int = _in_file(21363, "server.healthzPort")
+    healthz_address: str = _in_file("", "server.healthzAddress")
     tls_cert_file: str = _in_file("", "server.tlsCertFile")
     tls_key_file: str = _in_file("", "server.tlsPrivateKeyFile")
     audit_log: str = _in_file("", "server.auditLog")
