@@ -10,13 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from rolecall.access.principals import GONE
+from rolecall.access.read_world import Reading
 from rolecall.access.world import World
 from rolecall.manifest.load import parse
+from rolecall.plan.actual import role_value
 from rolecall.plan.findings import Allowance, AllowanceError, Finding
 from rolecall.plan.guards import CODES
 from rolecall.plan.plan import Plan
 from rolecall.plan.plan_file import to_json
 from rolecall.plan.planning import make_plan
+from rolecall.plan.recheck import recheck
+from rolecall.plan.resources import Change, Kind, ResourceId
 from worlds import (
     MAIN,
     NOW,
@@ -114,6 +118,64 @@ class TestLockout:
     def test_the_caller_of_the_cluster_s_own_account_counts(self) -> None:
         found = replace(self.world(user_arn("far", OTHER)), callers={MAIN: user_arn("ann")})
         assert "lockout-caller" in findings(ACCOUNTS + ANN + CLUSTERS, found)
+
+    def test_the_person_behind_the_session_counts(self) -> None:
+        """AWS: a role session is of whoever assumed it, and ends; its trust policy decides who assumes it again."""
+        there = account([user("ann"), user("me")], [role("ops", trust(user_arn("me")))])
+        mapped = cluster(aws_auth=aws_auth([(role_arn("ops"), "o", MASTERS)]))
+        text = ACCOUNTS + ANN + CLUSTERS + "roles: {ops: {account: main, assumableBy: [ann]}}\n"
+        text += "grants: [{role: ops, clusters: k, username: o, groups: ['system:masters']}]\n"
+        found = world([there], [mapped], role_arn("ops"))
+        assert sentence(text, found, "lockout-caller") == (
+            f"{user_arn('me')} could no longer become role ops, as which you get into cluster k; "
+            "let somebody else apply it, or keep your own access in the file"
+        )
+        # Two may be the caller: profiles or the session's name tell which of them it is.
+        both = account([user("ann"), user("me")], [role("ops", trust(user_arn("me"), user_arn("ann")))])
+        found = world([both], [mapped], role_arn("ops"))
+        assert "who may be you, could no longer become role ops" in sentence(text, found, "lockout-caller")
+        assert "lockout-caller" not in findings(text, replace(found, sessions={MAIN: "ann"}))
+        assert "lockout-caller" in findings(text, replace(found, sessions={MAIN: "me"}))
+        assert "lockout-caller" not in findings(text, replace(found, behind={MAIN: user_arn("ann")}))
+        assert "lockout-caller" in findings(text, replace(found, behind={MAIN: user_arn("me")}, sessions={MAIN: "ann"}))
+
+    def test_a_role_on_the_way_to_the_caller_s_role_counts(self) -> None:
+        """From one account through a role of another, as ``roleArn`` of an account has it."""
+        allow = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}],
+        }
+        central = account([user("me", OTHER, inline={"a": json.dumps(allow)})], [], OTHER)
+        first = role("first", trust(user_arn("me", OTHER)), inline={"a": allow})
+        second = role("second", trust(f"arn:aws:iam::{MAIN}:root"))
+        mapped = cluster(aws_auth=aws_auth([(role_arn("second"), "o", MASTERS), (ROLE, "admin", MASTERS)]))
+        found = world(
+            [central, account([user("ann")], [first, second, role("admins")])], [mapped], user_arn("me", OTHER)
+        )
+        found = replace(found, callers={OTHER: user_arn("me", OTHER), MAIN: role_arn("second")}, behind={MAIN: user_arn("me", OTHER)})  # fmt: skip
+        text = ACCOUNTS + ANN + CLUSTERS
+        assert "lockout-caller" not in findings(text, found)
+        gone = text + "roles: {first: {account: main, state: absent}}\n"
+        assert "into cluster k" in sentence(gone, found, "lockout-caller")
+        closed = text + "roles: {first: {account: main, assumableBy: [ann]}}\n"
+        assert "into cluster k" in sentence(closed, found, "lockout-caller")
+        less = text + f"roles: {{first: {{account: main, policies: {{}}, trustPolicy: {json.dumps(trust(user_arn('me', OTHER)))}}}}}\n"  # fmt: skip
+        assert "into cluster k" in sentence(less, found, "lockout-caller")
+
+    def test_a_user_that_gets_in_through_a_role_counts(self) -> None:
+        there = account([user("ann"), user("me")], [role("ops", trust(user_arn("me"))), role("admins")])
+        mapped = cluster(aws_auth=aws_auth([(role_arn("ops"), "o", MASTERS), (ROLE, "admin", MASTERS)]))
+        text = ACCOUNTS + ANN + CLUSTERS + "roles: {ops: {account: main, assumableBy: [ann]}}\n"
+        text += "grants: [{role: ops, clusters: k, username: o, groups: ['system:masters']}]\n"
+        found = world([there], [mapped], user_arn("me"))
+        assert "would have no way left into cluster k" in sentence(text, found, "lockout-caller")
+
+    def test_an_entry_that_outlives_its_role_counts_for_nobody(self) -> None:
+        gone = role("gone", trust(user_arn("ann")))
+        left = replace(entry(gone.arn, "x", policies={"AmazonEKSClusterAdminPolicy": ()}), principal_id=gone.role_id)
+        found = world([account([user("ann")], [gone])], [cluster(mode="API", entries=(left,))])
+        deleted = Change("1", ResourceId(Kind.IAM_ROLE, MAIN, "gone"), role_value(gone), None)
+        assert "lockout-last-admin" in {one.code for one in recheck([deleted], Reading(found)).refusals}
 
     def test_nobody_would_be_administrator(self) -> None:
         one = aws_auth([(ROLE, "admin", MASTERS)])
@@ -512,3 +574,72 @@ def test_limited_to_some_places() -> None:
     text = grants("username: a, groups: [system:x]")
     found = make_plan(parse(text), world([account()], [cluster()]), NOW, places=frozenset({cluster_arn()}))
     assert {c.resource.place for c in found.changes} == {cluster_arn()}
+
+
+class TestNamesInsideAClusterAreThere:
+    """Kubernetes takes a binding to a role that does not exist; EKS takes a namespace that does not exist."""
+
+    there = account([user("ann")], [role("admins", trust(user_arn("ann")))])
+
+    def world(self, **more: Any) -> World:
+        return world([self.there], [cluster(namespaces=frozenset({"default", "web", "dev-1"}), **more)])
+
+    def test_a_cluster_role(self) -> None:
+        text = grants("username: a, groups: [devs], bindings: [{clusterRole: veiw}]")
+        assert sentence(text, self.world(), "no-such-role") == (
+            "access.yaml:6:3: there is no ClusterRole veiw on cluster k, so a binding to it gives nothing; "
+            "did you mean view?"
+        )
+        assert "group-without-binding" in findings(text, self.world())
+        right = grants("username: a, groups: [devs], bindings: [{clusterRole: view}]")
+        assert not findings(right, self.world())
+
+    def test_a_role_and_a_namespace(self) -> None:
+        text = grants("username: a, groups: [devs], bindings: [{role: writer, namespace: wbe}]")
+        found = findings(text, self.world())
+        assert found["no-such-role"].text.startswith("there is no Role writer in namespace wbe on cluster k")
+        assert found["no-such-namespace"].text == "there is no namespace wbe on cluster k"
+        assert found["no-such-namespace"].advice == "did you mean web?"
+        assert found["no-such-namespace"].about == ("wbe", "k")
+        assert found["no-such-namespace"].refuses
+
+    def test_a_namespace_of_an_access_policy(self) -> None:
+        def text(namespace: str) -> str:
+            return grants(f"mapping: access-entries, accessPolicies: [{{policy: AmazonEKSViewPolicy, namespaces: [{namespace}]}}]")  # fmt: skip
+
+        api = self.world(mode="API")
+        assert sentence(text("wbe"), api, "no-such-namespace").endswith(
+            "no namespace wbe on cluster k; did you mean web?"
+        )
+        assert "no-such-namespace" not in findings(text("web"), api)
+        assert "no-such-namespace" not in findings(text("dev-*"), api)
+        assert not findings(text("new-*"), api)["no-such-namespace"].refuses
+
+    def test_what_was_not_read_is_not_taken_for_absent(self) -> None:
+        text = grants("username: a, groups: [devs], bindings: [{clusterRole: view, namespace: wbe}]")
+        found = findings(text, world([self.there], [cluster()]))
+        assert "is not known: you may not list namespaces" in found["no-such-namespace"].text
+        assert not found["no-such-namespace"].refuses
+
+    def test_what_is_so_already_is_a_warning(self) -> None:
+        made = binding("rolecall:veiw:devs", "devs", "veiw")
+        data = aws_auth([(ROLE, "a", ["devs"])])
+        found = self.world(bindings=(made,), managed_bindings=frozenset({("", made.name)}), aws_auth=data)
+        text = grants("username: a, groups: [devs], bindings: [{clusterRole: veiw}]")
+        assert not findings(text, found)["no-such-role"].refuses
+
+    def test_the_last_administrator_is_told_of_the_name(self) -> None:
+        data = aws_auth([(ROLE, "admin", MASTERS)])
+        text = grants("username: a, groups: [admins], bindings: [{clusterRole: cluster-admn}]")
+        assert "group admins is bound to ClusterRole cluster-admn, which does not exist there" in sentence(
+            text, self.world(aws_auth=data), "lockout-last-admin"
+        )
+
+    def test_several_clusters_are_one_finding(self) -> None:
+        two = (
+            ACCOUNTS + ANN + ADMINS
+            + "clusters: {k: {account: main, region: eu-west-2, name: kubedemy}, k2: {account: main, region: eu-west-2}}\n"
+            + "grants: [{role: admins, clusters: [k, k2], username: a, groups: [devs], bindings: [{clusterRole: veiw}]}]\n"
+        )  # fmt: skip
+        found = world([self.there], [cluster(), cluster("k2")])
+        assert findings(two, found)["no-such-role"].text.startswith("there is no ClusterRole veiw on clusters k, k2")

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from rolecall.access.mapped import MappedUser, PrincipalDirectory, is_user, mapped_users
 from rolecall.access.world import World
+from rolecall.arn import PrincipalArn
+from rolecall.errors import InvalidArnError
 from rolecall.iam.graph import MAX_DEPTH, AssumeGraph, Need, OutsiderKind, build_graph
 from rolecall.iam.policy_model import Doubt
 
@@ -73,8 +75,14 @@ class EffectiveAccess:
         found = self._reached.get(principal)
         if found is not None:
             return found
-        # Of an account that was not read, so who comes by it is not known; or a role that nobody can assume.
-        return {} if principal in self._known else {f"whoever is {principal}": Reach()}
+        # Of an account that was not read, so who comes by it is not known; or nobody can assume it, or it is gone.
+        return {} if self._is_read(principal) else {f"whoever is {principal}": Reach()}
+
+    def _is_read(self, principal: str) -> bool:
+        try:
+            return principal in self._known or PrincipalArn.parse(principal).account in self.world.accounts
+        except InvalidArnError:
+            return False
 
     def ways(self) -> Iterator[Way]:
         """Every way of everybody, cluster by cluster."""

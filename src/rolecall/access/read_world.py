@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from rolecall.access.principals import entry_principal_id
 from rolecall.access.world import ClusterState, World
-from rolecall.arn import PARTITIONS
+from rolecall.arn import PARTITIONS, PrincipalArn
 from rolecall.aws.read_account import read_account
 from rolecall.aws.read_clusters import DatedEntry, EksCluster, describe_cluster, list_clusters, read_entries
 from rolecall.aws.session import AwsClients
@@ -108,11 +108,14 @@ def read_world(
     with threads(workers) as pool, threads(workers) as calls:
         # First whose the credentials are: an account that cannot be reached is asked once, not for each cluster.
         callers = dict(zip(accounts, pool.map(_attempt(clients.caller_arn), accounts), strict=True))
+        known = [account for account, arn in callers.items() if isinstance(arn, str)]
+        behind = pool.map(clients.behind, known)
         reader = _ClusterReader(clients, callers, calls, with_rbac)
         reading_accounts = pool.map(tick(_attempt(lambda a: _account(clients, callers, a)), "account {}"), accounts)
         reading_clusters = pool.map(tick(reader.read, "cluster {0.name}"), addresses)
         read_accounts = dict(zip(accounts, reading_accounts, strict=True))
         states = tuple(reading_clusters)
+        sources = dict(zip(known, behind, strict=True))
     found = {account: read for account, read in read_accounts.items() if isinstance(read, Account)}
     world = World(
         now,
@@ -120,6 +123,8 @@ def read_world(
         {read.state.arn: read.bound(found) for read in states},
         next((arn for arn in callers.values() if isinstance(arn, str)), ""),
         {account: arn for account, arn in callers.items() if isinstance(arn, str)},
+        {account: arn for account, arn in sources.items() if arn},
+        {account: name for account in known if (name := PrincipalArn.parse(clients.caller(account).arn).session)},
     )
     failures = (Failure(account, read) for account, read in read_accounts.items() if isinstance(read, RolecallError))
     described = (read.cluster for read in states if read.cluster is not None)
@@ -191,6 +196,7 @@ class _ClusterReader:
             kubernetes.bindings,
             kubernetes.managed_bindings,
             unread=(*unread, *kubernetes.unread),
+            namespaces=kubernetes.namespaces,
         )
         return _ReadCluster(state, cluster, entries)
 

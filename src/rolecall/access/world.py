@@ -25,6 +25,7 @@ class ClusterState:
     :param managed_bindings: names ``(namespace, name)`` of the bindings that carry rolecall's label.
     :param creator: the canonical ARN of the hidden administrator where known, else empty.
     :param unread: what could not be read and why; empty where everything was.
+    :param namespaces: names of the cluster's namespaces; ``None`` if they were not read.
     """
 
     arn: str
@@ -41,6 +42,7 @@ class ClusterState:
     managed_bindings: frozenset[tuple[str, str]] = frozenset()
     creator: str = ""
     unread: tuple[str, ...] = ()
+    namespaces: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class World:
 
     :param caller: the canonical ARN of whoever read them, so that a plan can see whether it locks its caller out.
     :param callers: the same by account: each may have been read with credentials of its own.
+    :param behind: by account, the canonical ARN of the user or role whose credentials assumed the caller's role, as far
+        as profiles tell; without the account if that is not known.
+    :param sessions: by account, the name of the caller's session; without the account if the caller is a user.
     """
 
     read_at: datetime
@@ -56,3 +61,5 @@ class World:
     clusters: Mapping[str, ClusterState] = field(default_factory=dict)
     caller: str = ""
     callers: Mapping[str, str] = field(default_factory=dict)
+    behind: Mapping[str, str] = field(default_factory=dict)
+    sessions: Mapping[str, str] = field(default_factory=dict)

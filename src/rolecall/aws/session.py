@@ -22,11 +22,13 @@ from botocore.credentials import (
     CredentialResolver,
     DeferredRefreshableCredentials,
 )
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 import rolecall
 from rolecall.arn import PrincipalArn, PrincipalKind, canonicalize
 from rolecall.aws.errors import AwsError, explained
+from rolecall.errors import RolecallError
 from rolecall.model import CallerIdentity
 from rolecall.sigv4 import Credentials
 
@@ -35,6 +37,7 @@ CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 60
 MAX_ATTEMPTS = 6
 MAX_CONNECTIONS = 8
+MAX_CHAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,35 @@ class AwsClients:
     def caller_arn(self, account: str = "") -> str:
         """The canonical ARN of :meth:`caller`: that of the user or the role behind the session."""
         return canonicalize(self.caller(account).arn)
+
+    def behind(self, account: str) -> str:
+        """The canonical ARN of whoever assumed the caller's role, as far as the profiles tell; empty if they do not.
+
+        A profile that assumes a role with the credentials of another profile is followed to the first one.
+        """
+        access = self._access(account)
+        if PrincipalArn.parse(self.caller(account).arn).kind is not PrincipalKind.ASSUMED_ROLE:
+            return ""
+        try:
+            profile = access.profile
+            assumed = bool(access.role_arn)
+            # Keys of the environment come before what the default profile says (AWS CLI, "Configuration precedence").
+            chained = profile or "AWS_ACCESS_KEY_ID" not in os.environ or "AWS_PROFILE" in os.environ
+            for _ in range(MAX_CHAIN if chained else 0):
+                with self._making:
+                    source = self._source(profile).get_scoped_config()
+                if "role_arn" not in source or "source_profile" not in source:
+                    break
+                profile, assumed = source["source_profile"], True
+            if not assumed:
+                return ""
+            with self._making:
+                session = self._source(profile)
+                client = session.create_client("sts", region_name=self.region(account) or None, config=self._config)
+            return canonicalize(str(client.get_caller_identity()["Arn"]))
+        except (BotoCoreError, ClientError, RolecallError):
+            # Nobody needs to know it for the work itself, and it is then not known.
+            return ""
 
     def credentials(self, account: str) -> Credentials:
         """The credentials of an account as they are now, refreshed where they are about to end; for tokens."""

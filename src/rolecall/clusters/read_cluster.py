@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from lightkube import Client
 from lightkube.generic_resource import create_global_resource
-from lightkube.resources.core_v1 import ConfigMap
+from lightkube.resources.core_v1 import ConfigMap, Namespace
 from lightkube.resources.rbac_authorization_v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 
 from rolecall.clusters.errors import ClusterError, explained
@@ -41,6 +41,7 @@ class KubernetesState:
     bindings: tuple[Binding, ...] = ()
     managed_bindings: frozenset[tuple[str, str]] = frozenset()
     unread: tuple[str, ...] = ()
+    namespaces: frozenset[str] | None = None
 
 
 class RuleShare:
@@ -93,6 +94,7 @@ def read_cluster(
         tuple(Binding.from_json(found) for found in bindings),
         frozenset(_name(found) for found in bindings if _is_managed(found)),
         tuple(reader.unread),
+        reader.namespaces(),
     )
 
 
@@ -116,6 +118,16 @@ class _Reader:
                 raise
             if not (may_be_absent and error.code == NOT_FOUND):
                 self.unread.append(f"{name}: {error.what}")
+            return None
+
+    def namespaces(self) -> frozenset[str] | None:
+        """The names of the namespaces; ``None`` if the caller may not list them, which takes nothing from the rest."""
+        try:
+            with explained(f"Namespaces of {self._where}"):
+                return frozenset(found.metadata.name for found in _all(self._client, Namespace))
+        except ClusterError as error:
+            if error.code in (0, UNAUTHORIZED):
+                raise
             return None
 
     def objects(self, kind: Any) -> list[dict[str, Any]]:

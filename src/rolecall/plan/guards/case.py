@@ -39,6 +39,10 @@ class Case:
     def changes(self) -> tuple[Change, ...]:
         return self.planned.changes
 
+    def is_unread(self, place: str) -> bool:
+        """Whether an account or a cluster was not read whole, so that what it lacks is not known."""
+        return place in self.planned.unread
+
     def mapping_changes(self) -> Iterator[Change]:
         """The changes that write a mapping, in the order of their identifiers."""
         return (change for change in self.changes if change.resource.kind in MAPPING_KINDS and change.after is not None)

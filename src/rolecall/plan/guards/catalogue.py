@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from rolecall.plan.findings import Finding
-from rolecall.plan.guards import lockout, mapping, trust
+from rolecall.plan.guards import cluster_names, lockout, mapping, trust
 from rolecall.plan.guards.case import Case
 
 Guard = Callable[[Case], Iterator[Finding]]
@@ -28,6 +28,8 @@ GUARDS: Mapping[str, Guard] = {
     "no-such-principal": mapping.no_such_principal,
     "unresolved-name": mapping.unresolved_name,
     "shadowed-mapping": mapping.shadowed_mapping,
+    "no-such-role": cluster_names.no_such_role,
+    "no-such-namespace": cluster_names.no_such_namespace,
     "group-without-binding": mapping.group_without_binding,
     "eks-rejects": mapping.eks_rejects,
     "entry-of-gone-principal": mapping.entry_of_a_gone_principal,

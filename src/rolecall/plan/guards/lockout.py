@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from rolecall.access.effective import EffectiveAccess
+from rolecall.access.effective import EffectiveAccess, Reach
+from rolecall.arn import PrincipalArn
 from rolecall.plan.findings import Finding
 from rolecall.plan.guards.case import Case, cluster_label, mapped_arn, user_on
+from rolecall.plan.guards.cluster_names import absent_roles
 from rolecall.plan.links import principal_key
 from rolecall.plan.resources import MAPPING_KINDS, Change, Kind
 
@@ -14,10 +16,30 @@ NODES = "system:nodes"
 
 
 def caller_loses_access(case: Case) -> Iterator[Finding]:
-    """Whoever runs the plan would no longer get into a cluster, or no longer as its administrator."""
-    for arn in case.changed_clusters():
-        caller = case.before.callers.get(case.before.clusters[arn].account) or case.before.caller
-        before = user_on(case.access, arn, caller) if caller else None
+    """Whoever runs the plan would lose access to a cluster or its administration, or what they reach it through.
+
+    The caller of an account may be a role that somebody assumed. So the whole way is looked at, from the person to the
+    cluster, in both states: trust policies, permissions, boundaries, mappings and what is deleted.
+    """
+    found: dict[tuple[str, str], Finding] = {}
+    accounts = dict.fromkeys((*case.before.callers, *(state.account for state in case.before.clusters.values())))
+    callers = {one: arn for one in accounts if (arn := case.before.callers.get(one) or case.before.caller)}
+    for account, caller in callers.items():
+        people = _people_behind(case, account, caller)
+        for finding in (
+            *_mapping_lost(case, account, caller),
+            *_role_lost(case, account, caller, people),
+            *_ways_lost(case, people),
+        ):
+            found.setdefault((finding.code, finding.about[0]), finding)
+    yield from found.values()
+    yield from _caller_deleted(case, {*callers.values(), case.before.caller, *case.before.behind.values()} - {""})
+
+
+def _mapping_lost(case: Case, account: str, caller: str) -> Iterator[Finding]:
+    """The caller's own mapping on the clusters of an account, whatever else leads there."""
+    for arn, state in case.before.clusters.items():
+        before = user_on(case.access, arn, caller) if state.account == account else None
         if before is None:
             continue
         after, name = user_on(case.access_after, arn, caller), cluster_label(case, arn)
@@ -25,37 +47,124 @@ def caller_loses_access(case: Case) -> Iterator[Finding]:
             yield _caller(name, f"you ({caller}) would lose access to cluster {name}")
         elif before.admin and not after.admin:
             yield _caller(name, f"you ({caller}) would no longer be administrator of cluster {name}")
-    callers = {principal_key(arn) for arn in (case.before.caller, *case.before.callers.values()) if arn}
+
+
+def _people_behind(case: Case, account: str, caller: str) -> frozenset[str]:
+    """Who may be the caller: they themselves, or everybody who can become the role that the caller is.
+
+    Profiles tell whose credentials assumed the role, and a session that has somebody's name is taken for theirs.
+    """
+    if ":role/" not in caller:
+        return frozenset({caller})
+    candidates = {one for one in _who_becomes(case.access, caller) if not one.startswith("service ")}
+    if behind := case.before.behind.get(account):
+        if ":user/" not in behind:
+            return frozenset(_who_becomes(case.access, behind))
+        of_account = f"account {PrincipalArn.parse(behind).account}"
+        return frozenset({one for one in candidates if one.endswith(f" {behind}") or one == of_account} or {behind})
+    session = case.before.sessions.get(account, "").lower()
+    named = {one for one in candidates if session and one.rpartition("/")[2].lower() == session}
+    return frozenset(named or candidates)
+
+
+def _who_becomes(access: EffectiveAccess, role: str) -> Mapping[str, Reach]:
+    """By person, how a role is come by; its ARN with or without its path."""
+    key = principal_key(role)
+    known = next((arn for arn in access.graph.roles if principal_key(arn) == key), role)
+    return access.reached_by(known)
+
+
+def _role_lost(case: Case, account: str, caller: str, people: frozenset[str]) -> Iterator[Finding]:
+    if ":role/" not in caller:
+        return
+    before, after = _who_becomes(case.access, caller), _who_becomes(case.access_after, caller)
+    for person in sorted(people & before.keys()):
+        if _holds(before[person], after.get(person)):
+            continue
+        role, here = caller.rpartition("/")[2], _clusters_of(case, account, caller)
+        where = f"get into cluster {', '.join(here)}" if here else f"reach account {account}"
+        sure = "" if len(people) == 1 else ", who may be you,"
+        text = f"{person}{sure} could no longer become role {role}, as which you {where}"
+        yield _caller((*here, role), text)
+
+
+def _holds(before: Reach, after: Reach | None) -> bool:
+    """Whether enough is left: a way that is no longer certain does not count."""
+    return after is not None and (after.certain or not before.certain)
+
+
+def _clusters_of(case: Case, account: str, caller: str) -> list[str]:
+    states = case.before.clusters.items()
+    return [cluster_label(case, a) for a, s in states if s.account == account and user_on(case.access, a, caller)]
+
+
+def _ways_lost(case: Case, people: frozenset[str]) -> Iterator[Finding]:
+    """Clusters into which nothing would lead a person any more who is surely the one who runs the plan."""
+    if len(people) != 1:
+        return
+    (person,) = people
+    before, after = _best(case.access, person), _best(case.access_after, person)
+    for arn, admin in before.items():
+        name = cluster_label(case, arn)
+        if arn not in after:
+            yield _caller(name, f"you ({person}) would have no way left into cluster {name}")
+        elif admin and not after[arn]:
+            yield _caller(name, f"you ({person}) would no longer be administrator of cluster {name}")
+
+
+def _best(access: EffectiveAccess, person: str) -> dict[str, bool]:
+    """By cluster that a person surely gets into, whether as its administrator by some way."""
+    found: dict[str, bool] = {}
+    for way in access.ways_of(person):
+        if way.reach.certain:
+            found[way.cluster] = found.get(way.cluster, False) or way.user.admin
+    return found
+
+
+def _caller_deleted(case: Case, callers: Collection[str]) -> Iterator[Finding]:
+    keys = {principal_key(arn) for arn in callers}
     for change in case.changes:
         kind = {Kind.IAM_ROLE: "role", Kind.IAM_USER: "user"}.get(change.resource.kind)
         name = change.resource.name
-        if kind and change.after is None and f"{change.resource.place}/{kind}/{name}".lower() in callers:
+        if kind and change.after is None and f"{change.resource.place}/{kind}/{name}".lower() in keys:
             yield _caller(name, f"the {kind} {name}, which you are, would be deleted")
 
 
-def _caller(about: str, text: str) -> Finding:
+def _caller(about: str | tuple[str, ...], text: str) -> Finding:
     advice = "let somebody else apply it, or keep your own access in the file"
-    return Finding("lockout-caller", (about,), text, advice)
+    return Finding("lockout-caller", (about,) if isinstance(about, str) else about, text, advice)
 
 
 def last_administrator(case: Case) -> Iterator[Finding]:
-    """Nobody could administer a cluster any more: no mapping gives it, or nobody can be those who are mapped."""
+    """Nobody could administer a cluster any more: no mapping gives it, or nobody can be those who are mapped.
+
+    Counted by the rules in the state that results: an entry that never matches, or whose principal is gone, counts for
+    nobody, and neither does a way that is not certain, unless it is as it was.
+    """
     for arn in case.before.clusters:
-        before = _administrators(case.access, arn)
-        if not before or _administrators(case.access_after, arn):
+        before, after = _administrators(case.access, arn), _administrators(case.access_after, arn)
+        sure = any(after.values()) or (after and after.keys() >= before.keys())
+        if not before or sure:
             continue
         name = cluster_label(case, arn)
+        perhaps = f"; {', '.join(sorted(after)[:5])} may still be it, which is not certain" if after else ""
         text = f"nobody would be administrator of cluster {name} any more; now it is {', '.join(sorted(before)[:5])}"
-        yield Finding("lockout-last-admin", (name,), text, "grant a role cluster-admin, or keep one of them")
+        absent = "".join(f"; {why}" for why in absent_roles(case, arn))
+        advice = "grant a role cluster-admin, or keep one of them"
+        yield Finding("lockout-last-admin", (name,), f"{text}{perhaps}{absent}", advice)
 
 
-def _administrators(access: EffectiveAccess, cluster: str) -> set[str]:
-    """The mapped administrators that somebody can be; services assume roles, and administer nothing."""
-    return {
-        principal
-        for principal, user in access.mapped(cluster).items()
-        if user.admin and any(not person.startswith("service ") for person in access.reached_by(principal))
-    }
+def _administrators(access: EffectiveAccess, cluster: str) -> dict[str, bool]:
+    """The mapped administrators that somebody can be, each with whether that is certain.
+
+    Services assume roles, and administer nothing.
+    """
+    found: dict[str, bool] = {}
+    for principal, user in access.mapped(cluster).items():
+        ways = [reach for person, reach in access.reached_by(principal).items() if not person.startswith("service ")]
+        if user.admin and ways:
+            found[principal] = any(reach.certain for reach in ways)
+    return found
 
 
 def node_role_loses_access(case: Case) -> Iterator[Finding]:

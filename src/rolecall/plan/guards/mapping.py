@@ -21,6 +21,7 @@ from rolecall.mapping.editing.lint import Severity, lint
 from rolecall.plan.actual import all_bindings, aws_auth_of
 from rolecall.plan.findings import Finding
 from rolecall.plan.guards.case import Case, cluster_label, mapped_arn
+from rolecall.plan.guards.cluster_names import exists
 from rolecall.plan.links import principal_key, principals_of
 from rolecall.plan.resources import BINDING_KINDS, Change, Kind, Value
 from rolecall.plan.values import same_value
@@ -119,16 +120,19 @@ def shadowed_mapping(case: Case) -> Iterator[Finding]:
 
 
 def group_without_binding(case: Case) -> Iterator[Finding]:
-    """A group that no binding of the cluster names: whoever is in it gets in and may do nothing."""
+    """A group that no binding to an existing role names: its members get in and may do nothing."""
     for change in case.mapping_changes():
-        value = change.after or {}
-        state = case.after.clusters[change.resource.place]
-        bound = {s.name for binding in state.bindings for s in binding.subjects if s.kind == "Group"}
+        value, place = change.after or {}, change.resource.place
+        state = case.after.clusters[place]
+        bound = {
+            s.name for b in state.bindings for s in b.subjects
+            if s.kind == "Group" and exists(state, b.role_kind, b.namespace, b.role_name)
+        }  # fmt: skip
         idle = [g for g in value["groups"] if g not in bound and not g.startswith("system:") and "{{" not in g]
         known = change.before["groups"] if change.before else ()
         if not any(group not in known for group in idle):
             continue
-        name = cluster_label(case, change.resource.place)
+        name = cluster_label(case, place)
         text = f"no binding on cluster {name} gives anything to group {', '.join(idle)} of {mapped_arn(change)}"
         advice = "add bindings to the grant, or correct the group's name"
         yield case.finding("group-without-binding", _both(change, name), text, advice, of=change.resource)
