@@ -28,18 +28,28 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from rolecall.authenticator.connection_limits import MAX_CONNECTIONS, MAX_HELD
 from rolecall.sigv4 import Credentials
 from rolecall.tokens.mint import mint
 
-IN_FORCE = 2.0
+# Against hangs alone: no test waits for so long.
+HANGS = 100.0
 
 
 def run_rolecall(*arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command ``rolecall``."""
     command = [sys.executable, "-m", "rolecall", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, check=False, **options)
     assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
     return done
+
+
+def wait_until(true: Callable[[], bool], says: Callable[[], str]) -> None:
+    """Wait for something to happen."""
+    ends = time.monotonic() + HANGS
+    while not true():
+        assert time.monotonic() < ends, says()
+        time.sleep(0.02)
 
 
 ACCOUNT = "231144931069"
@@ -62,7 +72,7 @@ class Server:
     def ask(self, path: str, body: Any = None) -> tuple[int, str]:
         data = json.dumps(body).encode() if body is not None else None
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", data, timeout=20, context=self.tls) as answer:
+            with urllib.request.urlopen(f"{self.url}{path}", data, timeout=HANGS, context=self.tls) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -79,12 +89,9 @@ class Server:
         status = self.status(credentials)
         return str(status["user"]["username"]) if status["authenticated"] else ""
 
-    def until(self, credentials: Credentials, username: str, seconds: float = 8.0) -> float:
-        started = time.monotonic()
-        while (found := self.who(credentials)) != username:
-            assert time.monotonic() < started + seconds, f"still {found!r}\n{self.log()}"
-            time.sleep(0.05)
-        return time.monotonic() - started
+    def until(self, credentials: Credentials, username: str) -> None:
+        """Wait until a change is in force."""
+        wait_until(lambda: self.who(credentials) == username, self.log)
 
 
 @contextmanager
@@ -96,11 +103,11 @@ def server(
     command += ["--sts-endpoint", sts, "--client-rate=0", *arguments]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log, env=env) as process:
         try:
-            ends = time.monotonic() + 30
-            while b"listening on" not in (text := (folder / "log").read_bytes()):
-                assert process.poll() is None, text.decode()
-                assert time.monotonic() < ends, text.decode()
-                time.sleep(0.02)
+            log_file = folder / "log"
+            wait_until(
+                lambda: b"listening on" in log_file.read_bytes() or process.poll() is not None, log_file.read_text
+            )
+            assert process.poll() is None, log_file.read_text()
             found = yaml.safe_load((folder / "webhook.yaml").read_text())["clusters"][0]["cluster"]
             authority = base64.b64decode(found["certificate-authority-data"]).decode()
             url = found["server"].removesuffix("/authenticate")
@@ -108,7 +115,7 @@ def server(
         finally:
             if process.poll() is None:
                 process.terminate()
-            assert process.wait(25) in (0, -signal.SIGKILL), (folder / "log").read_text()
+            assert process.wait(HANGS) in (0, -signal.SIGKILL), (folder / "log").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +133,7 @@ class World:
 
     def run(self, *command: str, stdin: str | None = None) -> str:
         done = subprocess.run(
-            command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=90, check=False
+            command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=HANGS, check=False
         )
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -152,7 +159,7 @@ def world(lab: Any) -> World:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANGS,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -191,17 +198,16 @@ def test_a_lab_as_sts_and_the_config_map_watched(world: World, tmp_path: Path) -
         world.config_map(mapRoles=map_dev("one"))
         running.until(world.dev, "one:ann")
         world.config_map(mapRoles=map_dev("two"))
-        assert running.until(world.dev, "two:ann") < IN_FORCE
+        running.until(world.dev, "two:ann")
         # A broken map changes nothing and is reported with its line.
         world.config_map(mapRoles=map_dev("three") + "- role_arn: x\n", mapUsers="[]")
-        time.sleep(1.0)
+        wait_until(lambda: 'line="mapRoles line 4"' in running.log(), running.log)
         assert running.who(world.dev) == "two:ann"
-        assert 'line="mapRoles line 4"' in running.log()
         world.run("kubectl", "-n", "kube-system", "delete", "configmap", "aws-auth")
-        time.sleep(1.0)
+        wait_until(lambda: 'msg="mapping is gone: the last good one stays in force"' in running.log(), running.log)
         assert running.who(world.dev) == "two:ann"
         world.config_map(mapRoles=map_dev("four"))
-        assert running.until(world.dev, "four:ann") < IN_FORCE
+        running.until(world.dev, "four:ann")
         # Another cluster's token and a changed secret are STS's to refuse.
         running.cluster = "other"
         assert running.who(world.dev) == ""
@@ -296,7 +302,7 @@ def test_identity_mappings_watched_and_their_status_written(world: World, tmp_pa
                 assert (again.returncode, again.stdout) == (1, "")
                 assert "is mapped already" in again.stderr
         run_rolecall("remove", "role", "--rolearn", arn, "--backend=CRD", "--prompt=false", env=world.environment)
-        assert running.until(world.dev, "") < 2 * IN_FORCE
+        running.until(world.dev, "")
 
 
 def test_access_entries_of_the_eks_api(world: World, tmp_path: Path) -> None:
@@ -337,57 +343,73 @@ server:
 """
 
 
+class Load:
+    """Four clients that ask one after the other until they are stopped."""
+
+    def __init__(self, running: Server) -> None:
+        self.good = self.refused = self.lost = 0
+        self._running = running
+        self._credentials = Credentials("ASIADEVDEVDEVDEVDEV1", "s", "t")
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self) -> None:
+        while not self._stop.is_set():
+            good = refused = lost = 0
+            try:
+                good = self._running.who(self._credentials) == "dev:ann-example.com"
+                refused = not good
+            except (OSError, AssertionError):
+                lost = 1
+            with self._lock:
+                self.good, self.refused, self.lost = self.good + good, self.refused + refused, self.lost + lost
+
+    def some_more(self) -> None:
+        """Wait until each client has most likely asked again."""
+        wanted = self.good + 8
+        wait_until(lambda: self.good >= wanted, lambda: f"{self.good} good, {self.lost} lost\n{self._running.log()}")
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_that_die_under_load_lose_what_was_in_flight_alone(tmp_path: Path, workers: int) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG)
     arguments = ("-c", str(tmp_path / "config.yaml"), f"--workers={workers}")
     with stand_in() as sts, server(tmp_path, sts, *arguments) as running:
-        credentials = Credentials("ASIADEVDEVDEVDEVDEV1", "s", "t")
-        counts = {"good": 0, "refused": 0, "lost": 0}
-        stop = threading.Event()
-
-        def load() -> None:
-            while not stop.is_set():
-                try:
-                    name = running.who(credentials)
-                    counts["good" if name == "dev:ann-example.com" else "refused"] += 1
-                except (OSError, AssertionError):
-                    counts["lost"] += 1
-
-        threads = [threading.Thread(target=load) for _ in range(4)]
-        for thread in threads:
-            thread.start()
+        load = Load(running)
         children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
         killed = 0
-        for _ in range(4):
-            time.sleep(0.5)
+        for _ in range(3):
+            load.some_more()
             before = children.read_text().split()
             os.kill(int(before[0]), signal.SIGKILL)
             killed += 1
-            ends = time.monotonic() + 10
-            while len(now := children.read_text().split()) < workers or before[0] in now:
-                assert time.monotonic() < ends, running.log()
-                time.sleep(0.02)
-        time.sleep(0.5)
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert counts["refused"] == 0
-        assert counts["good"] > 50
+            wait_until(
+                lambda before=before: len(now := children.read_text().split()) == workers and before[0] not in now,  # type: ignore[misc]
+                running.log,
+            )
+        load.some_more()
+        load.end()
+        assert load.refused == 0
         # One request in flight on each of four connections, at most, for each worker that was killed.
-        assert counts["lost"] <= 4 * killed, counts
+        assert load.lost <= 4 * killed, running.log()
         _, metrics = running.ask("/metrics")
         found = re.search(r'authenticate_latency_seconds_count\{result="success"\} ([0-9.]+)', metrics)
         assert found
         if workers > 1:
             # Counters of workers that are gone are kept, whichever worker answers.
-            assert counts["good"] <= float(found[1]) <= counts["good"] + counts["lost"]
+            assert load.good <= float(found[1]) <= load.good + load.lost
+        now = children.read_text().split()
         os.kill(running.process.pid, signal.SIGKILL)
-        ends = time.monotonic() + 15
-        for child in now:
-            while Path(f"/proc/{child}/stat").exists():
-                assert time.monotonic() < ends, "a worker outlived its keeper"
-                time.sleep(0.05)
+        # No worker outlives its keeper.
+        wait_until(lambda: not any(Path(f"/proc/{child}/stat").exists() for child in now), running.log)
 
 
 @contextmanager
@@ -455,7 +477,7 @@ def test_files_flags_and_the_end(tmp_path: Path) -> None:
         assert code == 503
         authority = (tmp_path / "webhook.yaml").read_text()
         running.process.terminate()
-        assert running.process.wait(10) == 0
+        assert running.process.wait(HANGS) == 0
     # The certificate is kept: the API server's configuration stays true.
     with server(tmp_path, "http://127.0.0.1:1", *flags):
         one, two = (
@@ -523,19 +545,58 @@ def test_authorities_that_are_none(tmp_path: Path) -> None:
 
 def test_a_server_whose_workers_cannot_start_ends(tmp_path: Path) -> None:
     # Kubernetes documentation, "Pod Lifecycle": a container that exits is what shows a start that fails.
-    program = (
-        "import rolecall.authenticator.supervisor as one, rolecall.__main__ as two\n"
-        "def fail(options): raise OSError('no room')\n"
-        "one._run = fail\n"
-        "two.main()"
-    )
-    command = [sys.executable, "-c", program, "server", "-i", "x", "--port=0", "--healthz-port=0", "--workers=2"]
-    command += [f"--state-dir={tmp_path}/state", f"--generate-kubeconfig={tmp_path}/kubeconfig"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    # A package of this name that the keeper does not need, and every worker does.
+    (tmp_path / "uvloop.py").write_text("raise OSError('no room')\n")
+    done = run_rolecall(
+        "server", "-i", "x", "--port=0", "--healthz-port=0", "--workers=2", f"--state-dir={tmp_path}/state",
+        f"--generate-kubeconfig={tmp_path}/kubeconfig", env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False,
+    )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert 'msg="a worker has failed"' in done.stderr
     assert "no room" in done.stderr
     assert 'msg="the server cannot start"' in done.stderr
+
+
+def pss(process: str) -> float:
+    """Megabytes of a process, what it shares divided among those that share it (proc(5), ``smaps_rollup``)."""
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found
+    return int(found[1]) / 1024
+
+
+def limit_of_the_manifests() -> float:
+    """Megabytes that the manifests allow."""
+    root = Path(__file__).resolve().parents[2]
+    manifest = yaml.safe_load((root / "deploy/kustomize/daemonset/daemonset.yaml").read_text())
+    text: str = manifest["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+    return float(text.removesuffix("Mi"))
+
+
+def test_idle_memory_and_idle_connections_fit_the_manifests(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    with stand_in() as sts, server(tmp_path, sts, "-c", str(tmp_path / "config.yaml")) as running:
+        keeper = str(running.process.pid)
+        worker = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0]
+        assert running.who(Credentials("ASIADEVDEVDEVDEVDEV1", "s", "t")) == "dev:ann-example.com"
+        assert pss(keeper) <= 12
+        before = pss(worker)
+        assert pss(keeper) + before <= 45
+        # Connections as an API server's idle ones are: a handshake, a question, nothing more.
+        port, count = int(running.url.rpartition(":")[2]), 300
+        idle = []
+        for _ in range(count):
+            raw = socket.create_connection(("127.0.0.1", port), timeout=HANGS)
+            one = running.tls.wrap_socket(raw, server_hostname="localhost")
+            one.sendall(b"POST /authenticate HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + b" " * 20_000)
+            assert one.recv(20).startswith(b"HTTP/1.1 400")
+            idle.append(one)
+        each = (pss(worker) - before) / count
+        for one in idle:
+            one.close()
+    # All connections that there may be, with all that they may hold, and the rest of the process twice over.
+    assert 2 * 45 + each * MAX_CONNECTIONS + MAX_HELD / 1024**2 < limit_of_the_manifests(), (
+        f"{each * 1024:.1f} KiB each"
+    )
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -612,7 +673,7 @@ def test_health_checks_come_from_everywhere(tmp_path: Path) -> None:
         with server(tmp_path, sts, f"--healthz-port={port}") as running:
             addresses = {"127.0.0.1", "127.0.0.2", socket.gethostbyname(socket.gethostname())}
             for address in (*addresses, *(["[::1]"] if socket.has_dualstack_ipv6() else [])):
-                with urllib.request.urlopen(f"http://{address}:{port}/healthz", timeout=20) as answer:
+                with urllib.request.urlopen(f"http://{address}:{port}/healthz", timeout=HANGS) as answer:
                     assert answer.read() == b"ok"
             # What is asked over TLS stays where --address says.
             with pytest.raises(OSError):

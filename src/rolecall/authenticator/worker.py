@@ -36,6 +36,8 @@ from rolecall.tokens.hosts import StsHosts
 DRAIN_SECONDS = 10.0
 CERTIFICATE_SECONDS = 1.0
 LATE_SECONDS = 0.2
+# Connections of kubelets and load balancers that ask for /healthz without TLS.
+MAX_PROBES = 64
 
 
 async def run_worker(options: WorkerOptions) -> None:
@@ -71,7 +73,7 @@ async def run_worker(options: WorkerOptions) -> None:
         # Files are read before the first request: their mappings are in force from the start.
         await asyncio.sleep(0)
         await server.listen(options.listening, tls)
-        health = HttpServer(_healthz)
+        health = HttpServer(_healthz, most=MAX_PROBES)
         if options.healthz is not None:
             await health.listen(options.healthz, None)
         _spare_the_collector()

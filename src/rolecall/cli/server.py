@@ -361,8 +361,7 @@ def server(
     flags = GlobalFlags(config, log_format, log_verbosity if loglevel is None else loglevel, feature_gates)
     log = flags.log()
     settings = read_settings(flags, given)
-    code = serve(settings, str(Path(config).absolute()) if config else "", log, on_ready=lambda url: None)
-    raise typer.Exit(code)
+    serve(settings, str(Path(config).absolute()) if config else "", log)
 
 
 def init(

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rolecall.authenticator.decision_log import LEVELS, Log
+from rolecall.authenticator.log_lines import LEVELS, Log
 from rolecall.cli.go_flags import items, parse_bool
 from rolecall.errors import RolecallError
 from rolecall.mapping.backends.entry_table import MatchOptions
