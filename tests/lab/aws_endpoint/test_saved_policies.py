@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from recorded_policies import REFUSED, SAVED, when
+from recorded_policies import REFUSED, SAVED, statement, when
+from recorded_policies import document as document_of
 
 ACCOUNT = "231144931069"
 TRUST = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
@@ -33,7 +34,7 @@ def test_each_recorded_document_is_saved_or_refused_as_aws_does(lab: Any) -> Non
 
 
 def test_what_means_nothing_is_saved_and_matches_nothing(lab: Any) -> None:
-    """The account still works, and nobody is allowed anything by it."""
+    """The account still works, what means something is in force, and nobody is allowed anything by the rest."""
     iam = lab.client("iam")
     iam.create_user(UserName="ann")
     odd = [when("StringEqualsIfExists", {"team": "blue"}), SAVED[1], when("DateGreaterThan", {"a": "01T"})]
@@ -43,6 +44,9 @@ def test_what_means_nothing_is_saved_and_matches_nothing(lab: Any) -> None:
     ann = lab.client("iam", key)
     with pytest.raises(ClientError, match="AccessDenied"):
         ann.get_user(UserName="ann")
+    mixed = statement(Action=["s3:GetObject ", "iam: Get User ", "iam:GetUser"], Resource="*")
+    iam.put_user_policy(UserName="ann", PolicyName="mixed", PolicyDocument=json.dumps(document_of(mixed)))
+    assert ann.get_user(UserName="ann")["User"]["UserName"] == "ann"
     assert iam.get_account_authorization_details()["UserDetailList"]
 
 

@@ -10,7 +10,7 @@ from sqlite3 import Row
 
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.iam.assume_role import TrustedRole
-from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, parse_policy
+from rolecall.iam.documents import PolicyDocument, PolicyKind, read_policy
 from rolecall.iam.evaluate import PolicySet
 from rolecall.iam.principals import Principal
 from rolecall.lab.aws_endpoint.store import Store
@@ -156,11 +156,8 @@ def policy_document(store: Store, arn: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def document(text: str, kind: PolicyKind, name: str) -> PolicyDocument:
-    """A stored document, parsed once. What AWS saves and nobody can read means nothing."""
-    try:
-        return parse_policy(text, kind, name=name)
-    except PolicyError:
-        return PolicyDocument(kind, (), name=name)
+    """A stored document, read once. What AWS saves is in force, and what means nothing matches nothing."""
+    return read_policy(text, kind, name=name)
 
 
 def own_policies(store: Store, owner: str, whose: str) -> Iterable[PolicyDocument]:

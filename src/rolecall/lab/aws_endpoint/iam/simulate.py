@@ -11,8 +11,9 @@ from typing import Any
 
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
-from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, parse_policy
+from rolecall.iam.documents import PolicyDocument, PolicyError, PolicyKind, parse_policy, read_policy
 from rolecall.iam.evaluate import PolicySet, evaluate
+from rolecall.iam.grammar.policies import refusal
 from rolecall.iam.missing_keys import missing_keys
 from rolecall.iam.principals import Principal
 from rolecall.iam.request import AuthorizationRequest, account_of, request_context
@@ -129,10 +130,14 @@ def _given(params: Params, name: str, kind: PolicyKind) -> tuple[PolicyDocument,
 
 
 def _parsed(text: str, kind: PolicyKind, name: str) -> PolicyDocument:
-    try:
-        return parse_policy(text, kind, name=name)
-    except PolicyError as error:
-        raise AwsError("InvalidInput", f"Invalid policy {name}: {error}", 400) from None
+    message = None if kind is PolicyKind.RESOURCE else refusal(text, kind)
+    if message is None:
+        try:
+            # The policy of a resource names principals, so it is not one that IAM saves.
+            return (parse_policy if kind is PolicyKind.RESOURCE else read_policy)(text, kind, name=name)
+        except PolicyError as error:
+            message = str(error)
+    raise AwsError("InvalidInput", f"Invalid policy {name}: {message}", 400)
 
 
 def _context_entries(params: Params) -> dict[str, tuple[str, ...]]:
