@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import typer
+
+from rolecall.cli.lab import app as lab_app
+from rolecall.cli.schema import schema_of
+from rolecall.lab.shell import with_rolecall
+
+# A command takes a second at most; this is against one that hangs, also on a loaded machine.
+HANGS = 300
 
 
 def rolecall(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +33,7 @@ def rolecall(*arguments: str, **variables: str) -> subprocess.CompletedProcess[s
         [sys.executable, "-m", "rolecall", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
         env={**os.environ, **variables},
     )
@@ -120,10 +131,58 @@ def test_a_lab_stays_in_its_partition_and_can_change_its_region(start_lab: Calla
     )
 
 
-def test_two_accounts_have_two_profiles(lab: Any) -> None:
+PROFILES = {"111122223333": "lab-admin", "444455556666": "lab-admin-444455556666"}
+
+
+def test_every_account_has_a_profile_that_is_named(lab: Any) -> None:
     text = (lab.home / "home" / ".aws" / "credentials").read_text()
-    assert "[lab-admin]\n" in text
-    assert "[lab-admin-444455556666]\n" in text
+    for arguments in (("up",), ("status",)):
+        shown = rolecall("lab", *arguments, "--home", str(lab.home)).stdout
+        assert all(re.search(rf"{account} +(profile )?{name}\n", shown) for account, name in PROFILES.items()), shown
+    assert all(f"[{name}]\n" in text for name in PROFILES.values())
+    found = json.loads(rolecall("lab", "status", "--home", str(lab.home), "-o", "json").stdout)
+    assert {account["id"]: account["profile"] for account in found["accounts"]} == PROFILES
+
+
+def test_the_document_of_a_lab_with_a_cluster(lab: Any) -> None:
+    create_cluster(lab.home, "c1")
+    found = json.loads(rolecall("lab", "status", "--home", str(lab.home), "-o", "json").stdout)
+    jsonschema.validate(found, schema_of("Lab"))
+    assert (found["kind"], found["apiVersion"], found["status"]) == ("Lab", "rolecall/v1", "running")
+    assert [(one["name"], one["account"], one["authenticationMode"]) for one in found["clusters"]] == [
+        ("c1", "111122223333", "CONFIG_MAP")
+    ]
+
+
+def variables_of(home: Path, *arguments: str) -> dict[str, str]:
+    lines = rolecall("lab", "env", "--home", str(home), *arguments).stdout.splitlines()
+    return dict(line.removeprefix("export ").split("=", 1) for line in lines)
+
+
+def create_cluster(home: Path, name: str) -> None:
+    """By botocore alone, with nothing but the variables of ``lab env --keys``."""
+    code = (
+        "import botocore.session\n"
+        "eks = botocore.session.get_session().create_client('eks')\n"
+        f"eks.create_cluster(name={name!r}, roleArn='arn:aws-us-gov:iam::111122223333:role/eks', "
+        "resourcesVpcConfig={'subnetIds': ['s']})\n"
+    )
+    only = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables_of(home, "--keys")}
+    subprocess.run([sys.executable, "-c", code], env=only, check=True, timeout=HANGS)
+
+
+def test_the_key_and_the_files_come_with_one_set_of_variables(lab: Any) -> None:
+    """botocore and the AWS CLI 1 read AWS_DEFAULT_REGION alone (botocore, configprovider.py), others AWS_REGION."""
+    keys, files = variables_of(lab.home, "--keys"), variables_of(lab.home)
+    common = {name: value for name, value in keys.items() if name not in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    assert common.keys() == {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"}
+    assert common.items() <= files.items()
+    assert keys["AWS_DEFAULT_REGION"] == "us-gov-west-1"
+
+
+@pytest.mark.parametrize("name", ["AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL_EKS"])
+def test_what_would_spoil_the_key_is_a_warning(lab: Any, name: str) -> None:
+    assert f"unset {name}" in rolecall("lab", "env", "--keys", "--home", str(lab.home), **{name: "x"}).stderr
 
 
 def test_a_running_lab_does_not_change_under_its_users(lab: Any) -> None:
@@ -142,7 +201,11 @@ def test_data_of_a_stopped_lab(tmp_path: Path) -> None:
     rolecall("lab", "down", "--home", str(tmp_path))
     done = rolecall("lab", "status", "--home", str(tmp_path), "-o", "json")
     found = json.loads(done.stdout)
-    assert (done.returncode, found["status"], found["pid"], found["endpoint"]) == (3, "stopped", None, None)
+    assert (done.returncode, found["status"], found["accounts"]) == (
+        3, "stopped", [{"id": "231144931069", "profile": "lab-admin"}]
+    )  # fmt: skip
+    assert found.keys().isdisjoint({"pid", "endpoint"})
+    jsonschema.validate(found, schema_of("Lab"))
 
 
 def test_down_where_there_is_nothing_says_so(tmp_path: Path) -> None:
@@ -159,7 +222,7 @@ def test_a_lab_in_the_foreground_stops_when_asked(tmp_path: Path, signal_number:
         assert process.stdout is not None
         assert "Ctrl-C stops it" in process.stdout.readline()
         process.send_signal(signal_number)
-        assert process.wait(10) == 0
+        assert process.wait(HANGS) == 0
     assert not (tmp_path / "run.json").exists()
 
 
@@ -175,7 +238,7 @@ def test_the_next_command_is_one_that_can_be_typed(lab: Any) -> None:
     done = rolecall("lab", "up", "--home", str(lab.home), PATH="/usr/bin:/bin")
     assert f"python -m rolecall lab shell --home {lab.home}" in done.stdout
     on_path = str(Path(sys.executable).parent)
-    assert "try           rolecall lab" in rolecall("lab", "up", "--home", str(lab.home), PATH=on_path).stdout
+    assert "  try           rolecall lab" in rolecall("lab", "up", "--home", str(lab.home), PATH=on_path).stdout
 
 
 def test_what_takes_a_while_says_so_on_a_terminal_alone(tmp_path: Path) -> None:
@@ -183,10 +246,74 @@ def test_what_takes_a_while_says_so_on_a_terminal_alone(tmp_path: Path) -> None:
 
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "rolecall", "lab", "up", "--detach", "--home", str(tmp_path)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=follower, text=True, timeout=60, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=follower, text=True, timeout=HANGS, check=True)
     shown = os.read(leader, 65_536).decode()
     os.close(leader)
     os.close(follower)
     rolecall("lab", "down", "--home", str(tmp_path))
     assert "starting the lab" in shown
     assert done.stdout.startswith(f"lab {tmp_path} is up\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_the_shell_says_where_it_is_and_has_rolecall_on_its_path(lab: Any, shell: str) -> None:
+    """README, "Do it by hand": the commands after `rolecall lab shell` are typed as they stand."""
+    found = shutil.which(shell)
+    assert found is not None
+    variables = {"SHELL": found, "PATH": "/usr/bin:/bin", "TERM": "dumb"}
+    shown = typed(["lab", "shell", "--home", str(lab.home)], 'rolecall --version; echo "<$AWS_PROFILE>"\n', variables)
+    assert "(rolecall lab) " in shown
+    assert "rolecall 0." in shown
+    assert "<lab-admin>" in shown
+    assert "Account 444455556666: --profile lab-admin-444455556666" in shown
+
+
+def typed(arguments: list[str], text: str, variables: dict[str, str]) -> str:
+    """What a terminal shows when a person types ``text`` and leaves."""
+    import pty
+
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "rolecall", *arguments],
+        stdin=follower, stdout=follower, stderr=follower, env={**os.environ, **variables}, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(follower)
+        os.write(leader, f"{text}exit\n".encode())
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(leader, 65_536)
+            except OSError:  # Linux: the other side is closed
+                break
+            if not chunk:
+                break
+            shown += chunk
+        assert process.wait(HANGS) == 0
+    os.close(leader)
+    return shown.decode()
+
+
+def test_another_rolecall_on_the_path_is_not_taken(tmp_path: Path) -> None:
+    """The lab's shell has the rolecall that runs the lab, at the end of the PATH if no other one is there."""
+    own = str(Path(sys.executable).parent)
+    assert with_rolecall("/usr/bin:/bin") == f"/usr/bin:/bin:{own}"
+    assert with_rolecall(f"/usr/bin:{own}") == f"/usr/bin:{own}"
+    other = tmp_path / "rolecall"
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    assert with_rolecall(f"{tmp_path}:/bin") == f"{own}:{tmp_path}:/bin"
+
+
+COMMANDS = ("up", "down", "status", "reset", "env", "shell", "tour", "build-kubernetes")
+
+
+def test_help_of_each_command_has_examples_and_exit_codes() -> None:
+    """STYLE: a summary of at most 50 characters, two examples, exit codes."""
+    group = typer.main.get_command(lab_app)
+    assert set(group.commands) == set(COMMANDS)
+    for name, command in group.commands.items():
+        text = command.help or ""
+        summary = text.splitlines()[0]
+        assert len(summary) <= 50, summary
+        assert text.count(f"rolecall lab {name}") >= 2, name
+        assert "Exit codes: " in text, name

@@ -9,8 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from rolecall.cli.schema import schema_of
+
+# A tour takes seconds; this is against one that hangs, also on a loaded machine.
+HANGS = 600
+pytestmark = pytest.mark.timeout(HANGS + 60)
 ROOT = Path(__file__).resolve().parents[2]
 AWS, KUBECTL = ROOT / ".tools" / "aws" / "bin", ROOT / ".tools" / "kubectl" / "1.36"
 
@@ -22,7 +28,7 @@ def run_tour(path: str, folder: Path, *arguments: str) -> subprocess.CompletedPr
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=HANGS,
     )
 
 
@@ -35,13 +41,14 @@ def check(done: subprocess.CompletedProcess[str], folder: Path) -> dict[str, obj
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     assert found["ok"] is True
+    jsonschema.validate(found, schema_of("Tour"))
     assert found["record"] == {
-        "IAM user name": "kubedemy",
-        "IAM user ARN": "arn:aws:iam::231144931069:user/kubedemy",
-        "Role name": "Kubedemy_EKS_KubernetesAdmin",
-        "Role ARN": "arn:aws:iam::231144931069:role/Kubedemy_EKS_KubernetesAdmin",
-        "Username in the cluster": "admin:{{AccessKeyID}}:{{SessionName}}",
-        "Groups in the cluster": "system:masters",
+        "userName": "kubedemy",
+        "userArn": "arn:aws:iam::231144931069:user/kubedemy",
+        "roleName": "Kubedemy_EKS_KubernetesAdmin",
+        "roleArn": "arn:aws:iam::231144931069:role/Kubedemy_EKS_KubernetesAdmin",
+        "username": "admin:{{AccessKeyID}}:{{SessionName}}",
+        "groups": ["system:masters"],
     }
     assert list(folder.glob("rolecall-tour-*")) == []
     assert "SecretAccessKey" not in done.stdout

@@ -12,24 +12,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rolecall.cli.output import NOT_RUNNING, Format, fail, print_data, print_table, typed_command, working
+from rolecall.cli.extras import require_extra
+from rolecall.cli.output import NOT_RUNNING, Format, fail, print_document, print_table, typed_command, working
 from rolecall.cli.tour import run_tour
 from rolecall.lab import control, environment
 from rolecall.lab.home import ADMINISTRATOR, HOME_VARIABLE, Backend, LabError, LabHome, LabSettings, RunningLab
+from rolecall.lab.shell import interactive_shell
 
 if TYPE_CHECKING:
     from rolecall.lab.kubernetes_real.binaries import Binaries
 
 app = typer.Typer(
-    help="AWS and Kubernetes on this machine: IAM, STS and EKS clusters for the unmodified aws and kubectl.",
+    help="Run AWS and Kubernetes on this machine: IAM, STS and EKS clusters for the unmodified aws and kubectl.",
     no_args_is_help=True,
 )
 
 Home = Annotated[
     Path | None,
-    typer.Option("--home", metavar="DIR", help=f"The lab's folder. Default: ${HOME_VARIABLE}, else your state folder."),
+    typer.Option(
+        "--home", metavar="DIR", help=f"Folder of the lab (default: ${HOME_VARIABLE}, else your state folder)."
+    ),
 ]
-Output = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
+Output = Annotated[Format, typer.Option("-o", "--output", metavar="FORMAT", help="Format: table, json or yaml.")]
 
 
 app.command("tour")(run_tour)
@@ -39,29 +43,41 @@ app.command("tour")(run_tour)
 def up(
     home: Home = None,
     account: Annotated[
-        list[str] | None, typer.Option("--account", metavar="ID", help="AWS account id; again for more accounts.")
+        list[str] | None, typer.Option("--account", metavar="ID", help="AWS account id. Repeatable.")
     ] = None,
-    region: Annotated[str | None, typer.Option(metavar="R", help="Region of the lab's profiles.")] = None,
+    region: Annotated[
+        str | None,
+        typer.Option("--region", metavar="REGION", help="Region of the lab's profiles (default: eu-west-2)."),
+    ] = None,
     port: Annotated[
-        int | None, typer.Option(metavar="N", help="Port of the AWS endpoint; default: a free one.")
+        int | None, typer.Option("--port", metavar="PORT", help="Port of the AWS endpoint (default: a free one).")
     ] = None,
     kubernetes: Annotated[
         Backend | None,
-        typer.Option(help="What new clusters are made of: the lab's own server, or kube-apiserver and etcd."),
+        typer.Option(
+            metavar="BACKEND",
+            help="What serves new clusters: embedded (the lab itself) or real (kube-apiserver and etcd).",
+        ),
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the lab answers.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when the lab answers.")] = False,
 ) -> None:
-    """Start a lab, or start it again with all that it had.
+    """Start a lab, or start it again with its state.
 
     \b
     rolecall lab up --detach
     rolecall lab up --kubernetes real
     rolecall lab up --home ./lab --account 111122223333 --account 444455556666 --region eu-west-2
+
+    Each account has an administrator with a profile in the lab's HOME: lab-admin in the first account,
+    lab-admin-ACCOUNT in the others.
+
+    Exit codes: 0 the lab runs (without --detach: it was stopped), 1 error, 2 usage.
     """
+    require_extra("lab")
     lab = LabHome.find(home)
     if (running := lab.running()) is not None:
         _refuse_changes(lab.settings(), account or [], region, port, kubernetes)
-        _say_running(lab, running, "is already running")
+        _print_running(lab, running, "is already running")
         return
     if kubernetes is Backend.REAL:
         _ensure_binaries()
@@ -69,21 +85,25 @@ def up(
     if detach:
         with working("starting the lab"):
             started = control.start_detached(lab)
-        _say_running(lab, started, "is up")
+        _print_running(lab, started, "is up")
         return
     from rolecall.lab.serve import serve
 
-    serve(lab, on_ready=lambda running: _say_running(lab, running, "is up; Ctrl-C stops it"))
+    serve(lab, on_ready=lambda running: _print_running(lab, running, "is up; Ctrl-C stops it"))
 
 
 @app.command()
 def build_kubernetes() -> None:
-    """Have kube-apiserver and etcd ready for `lab up --kubernetes real`: found, or built once with Go.
+    """Find or build kube-apiserver and etcd.
 
-    They are looked for in $KUBEBUILDER_ASSETS, on PATH and in the cache. A build takes some minutes.
+    They are for `lab up --kubernetes real`. They are looked for in $KUBEBUILDER_ASSETS, on PATH and in the cache; if
+    they are not there, Go builds them once, which takes some minutes.
 
     \b
     rolecall lab build-kubernetes
+    KUBEBUILDER_ASSETS=/usr/local/kubebuilder/bin rolecall lab build-kubernetes
+
+    Exit codes: 0 their paths are printed, 1 error, 2 usage.
     """
     found = _ensure_binaries()
     sys.stdout.write(f"{found.apiserver}\n{found.etcd}\n")
@@ -91,10 +111,13 @@ def build_kubernetes() -> None:
 
 @app.command()
 def down(home: Home = None) -> None:
-    """Stop the lab. Its state stays; `lab up` brings it back.
+    """Stop the lab and keep its state.
 
     \b
     rolecall lab down
+    rolecall lab down --home ./lab
+
+    Exit codes: 0 the lab does not run, 1 error, 2 usage.
     """
     lab = LabHome.find(home)
     if not lab.exists():
@@ -107,11 +130,13 @@ def down(home: Home = None) -> None:
 
 @app.command()
 def status(home: Home = None, output: Output = Format.table) -> None:
-    """What the lab is, and its clusters. Ends with 0 if it runs, 3 if not.
+    """Show the lab, its accounts and its clusters.
 
     \b
     rolecall lab status
     rolecall lab status -o json
+
+    Exit codes: 0 the lab runs, 3 it does not, 1 error, 2 usage.
     """
     lab = LabHome.find(home)
     if not lab.exists():
@@ -119,22 +144,9 @@ def status(home: Home = None, output: Output = Format.table) -> None:
     running = lab.running()
     found = _describe(lab, lab.settings(), running)
     if output is Format.table:
-        print_table(
-            ("field", "value"),
-            [
-                (key, ", ".join(value) if isinstance(value, list) else str(value or ""))
-                for key, value in found.items()
-                if key != "clusters"
-            ],
-        )
-        if found["clusters"]:
-            sys.stdout.write("\n")
-            columns = ("name", "account", "region", "status", "authentication_mode", "endpoint")
-            print_table(
-                [c.replace("_", " ") for c in columns], [[row[c] for c in columns] for row in found["clusters"]]
-            )
+        _print_status(found)
     else:
-        print_data(found, output)
+        print_document("Lab", found, output)
     if running is None:
         raise typer.Exit(NOT_RUNNING)
 
@@ -142,19 +154,25 @@ def status(home: Home = None, output: Output = Format.table) -> None:
 @app.command()
 def reset(
     home: Home = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Empty the lab: all users, roles, clusters and keys go, new administrator keys are made.
+    """Delete everything in the lab.
 
-    A lab that was running is started again.
+    All users, roles, clusters and keys are deleted, and the administrators get new keys. A lab that runs is started
+    again.
 
     \b
-    rolecall lab reset --yes
+    rolecall lab reset
+    rolecall lab reset --yes --home ./lab
+
+    Exit codes: 0 the lab is empty, 1 error or not confirmed, 2 usage.
     """
     lab = LabHome.find(home)
     lab.settings()
     if not yes and sys.stdin.isatty():
         typer.confirm(f"Delete everything in {lab.folder}?", abort=True)
+    if lab.running() is not None:
+        require_extra("lab")
     with working("stopping the lab"):
         was_running = control.stop(lab)
     lab.wipe()
@@ -162,7 +180,7 @@ def reset(
         lab.create()
         with working("starting it again"):
             started = control.start_detached(lab)
-        _say_running(lab, started, "is empty and up again")
+        _print_running(lab, started, "is empty and up again")
     else:
         sys.stdout.write(f"lab {lab.folder} is empty\n")
 
@@ -170,46 +188,61 @@ def reset(
 @app.command("env")
 def print_environment(
     home: Home = None,
-    keys: Annotated[bool, typer.Option("--keys", help="Print the administrator's key itself, for programs.")] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Print the administrator's access key, for programs without profiles.")
+    ] = False,
 ) -> None:
-    """Print `export` lines that point aws and kubectl at the lab.
+    """Print export lines that point aws and kubectl at the lab.
 
     \b
     eval "$(rolecall lab env)"
     eval "$(rolecall lab env --keys)"
+
+    With --keys the lines are enough for every AWS SDK, boto3 included, and for the AWS CLI.
+
+    Exit codes: 0 done, 1 the lab does not run, 2 usage.
     """
     lab = LabHome.find(home)
     endpoint = control.require_running(lab).endpoint
     variables = (environment.key_variables if keys else environment.file_variables)(lab, lab.settings(), endpoint)
     for name, value in variables.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
-    if not keys:
-        for name in environment.overriding_variables(os.environ):
-            sys.stderr.write(f"warning: {name} is set and beats what this exports; run: unset {name}\n")
+    for name in environment.overriding_variables(os.environ, keys=keys):
+        sys.stderr.write(f"warning: {name} is set and overrides these lines; run: unset {name}\n")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def shell(
-    command: Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND]", help="Run this instead.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND]", help="Run this command instead of a shell.")
+    ] = None,
     home: Home = None,
 ) -> None:
-    """A shell whose HOME, endpoint, region and profile are the lab's; or one command in it.
+    """Open a shell, or run one command, in the lab.
 
-    Your own ~/.aws and ~/.kube are neither read nor written.
+    HOME, the AWS endpoint, region and profile are the lab's, and rolecall is on the PATH. Your own ~/.aws and ~/.kube
+    are neither read nor written. The prompt begins with "(rolecall lab)".
 
     \b
     rolecall lab shell
     rolecall lab shell -- aws sts get-caller-identity
+
+    Exit codes: that of the shell or command; 1 the lab does not run, 126 or 127 the command cannot be run, 2 usage.
     """
     lab = LabHome.find(home)
     running = control.require_running(lab)
-    variables = environment.shell_environment(lab, lab.settings(), running.endpoint, os.environ)
-    argv = command or [os.environ.get("SHELL", "/bin/sh")]
-    if not command and sys.stdin.isatty():
-        account = lab.settings().accounts[0]
+    settings = lab.settings()
+    variables = environment.shell_environment(lab, settings, running.endpoint, os.environ)
+    argv, is_terminal = command or [os.environ.get("SHELL") or "/bin/sh"], sys.stdin.isatty()
+    if not command and is_terminal:
+        argv, own = interactive_shell(lab.folder, os.environ)
+        variables |= own
         sys.stderr.write(
-            f"in the lab's shell: {ADMINISTRATOR} of account {account}, HOME is {lab.user_home}; `exit` leaves it\n"
+            f"This is the lab's shell. You are {ADMINISTRATOR} of account {settings.accounts[0]}; HOME is "
+            f"{lab.user_home}. Leave it with: exit\n"
         )
+        for account, profile in list(environment.profiles(settings).items())[1:]:
+            sys.stderr.write(f"Account {account}: --profile {profile}\n")
     try:
         ended = subprocess.run(argv, env=variables, check=False)  # noqa: S603 -- the person's own command
     except OSError as error:
@@ -218,7 +251,7 @@ def shell(
 
 
 def _ensure_binaries() -> Binaries:
-    """The programs of the real backend, built where they are missing, with a line on standard error now and then."""
+    """The programs of the real backend, built if they are missing, with a line on standard error now and then."""
     from rolecall.lab.kubernetes_real.binaries import ensure_binaries
 
     is_terminal, last = sys.stderr.isatty(), 0.0
@@ -252,12 +285,17 @@ def _refuse_changes(
         )
 
 
-def _say_running(lab: LabHome, running: RunningLab, how: str) -> None:
+def _print_running(lab: LabHome, running: RunningLab, how: str) -> None:
     settings = lab.settings()
+    accounts = "".join(
+        f"  {'account' if account == settings.accounts[0] else '':<14}{account}   profile {profile}\n"
+        for account, profile in environment.profiles(settings).items()
+    )
     sys.stdout.write(
         f"lab {lab.folder} {how}\n"
         f"  AWS endpoint  {running.endpoint}\n"
-        f"  account       {', '.join(settings.accounts)}   region {settings.region}\n"
+        f"{accounts}"
+        f"  region        {settings.region}\n"
         f"  try           {typed_command()} lab shell{_home_flag(lab)} -- aws sts get-caller-identity\n"
     )
     sys.stdout.flush()
@@ -268,6 +306,7 @@ def _home_flag(lab: LabHome) -> str:
 
 
 def _describe(lab: LabHome, settings: LabSettings, running: RunningLab | None) -> dict[str, Any]:
+    """The members of the document ``Lab``."""
     from rolecall.lab.inventory import clusters_in
 
     return {
@@ -275,8 +314,28 @@ def _describe(lab: LabHome, settings: LabSettings, running: RunningLab | None) -
         "status": "running" if running else "stopped",
         "endpoint": running.endpoint if running else None,
         "pid": running.pid if running else None,
-        "accounts": list(settings.accounts),
+        "accounts": [
+            {"id": account, "profile": profile} for account, profile in environment.profiles(settings).items()
+        ],
         "region": settings.region,
         "kubernetes": settings.kubernetes.value,
         "clusters": clusters_in(lab),
     }
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    own = ("home", "status", "endpoint", "pid", "region", "kubernetes")
+    print_table(("field", "value"), [(key, str(found[key])) for key in own if found[key] is not None])
+    sys.stdout.write("\n")
+    print_table(("account", "profile"), [(account["id"], account["profile"]) for account in found["accounts"]])
+    if found["clusters"]:
+        sys.stdout.write("\n")
+        columns = {
+            "cluster": "name",
+            "account": "account",
+            "region": "region",
+            "status": "status",
+            "authentication mode": "authenticationMode",
+            "endpoint": "endpoint",
+        }
+        print_table(list(columns), [[one.get(key) or "" for key in columns.values()] for one in found["clusters"]])

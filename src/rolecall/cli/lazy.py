@@ -33,7 +33,10 @@ def load_command(command: Command, markup: Any) -> Any:
     """The command itself, its module loaded."""
     module, _, name = command.target.partition(":")
     target = getattr(importlib.import_module(f"rolecall.cli.{module}"), name)
-    if not isinstance(target, typer.Typer):
+    if isinstance(target, typer.Typer):
+        # Boxes are for terminals, in the help of a group's commands as well.
+        target.rich_markup_mode, target.pretty_exceptions_enable = markup, False
+    else:
         target = _alone(command, target, markup)
     found = typer.main.get_command(target)
     found.name = command.name

@@ -1,59 +1,70 @@
-"""``rolecall lab tour``: how the story is shown."""
+"""``rolecall lab tour``: how the tour is shown."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
 from itertools import count
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rolecall.cli.output import FAILED, Format, print_data, working
-from rolecall.lab.tour.guide import Tour, tour
-from rolecall.lab.tour.story import Record, Told
+from rolecall.cli.extras import require_extra
+from rolecall.cli.output import FAILED, Format, print_document, working
+
+if TYPE_CHECKING:
+    from rolecall.lab.tour.guide import Tour
+    from rolecall.lab.tour.stage import Step
+    from rolecall.lab.tour.story import Record
 
 
 def run_tour(
     pause: Annotated[bool, typer.Option("--pause", help="Wait for Enter between steps.")] = False,
-    output: Annotated[Format, typer.Option("-o", "--output", help="How to print it.")] = Format.table,
+    output: Annotated[
+        Format, typer.Option("-o", "--output", metavar="FORMAT", help="Format: table, json or yaml.")
+    ] = Format.table,
 ) -> None:
-    """See the whole procedure happen in a throw-away lab: role, mapping, login, a second person, offboarding.
+    """Show the whole procedure in a throw-away lab.
 
-    Uses your own aws and kubectl where both are installed. Ends with 1 if anything is not as the procedure expects.
+    The steps are: role, mapping, login, a second person, offboarding. They use your own aws and kubectl if both are
+    installed, and clients of rolecall's own if not. Nothing of yours is read or changed.
 
     \b
     rolecall lab tour
     rolecall lab tour --pause
     rolecall lab tour -o json
+
+    Exit codes: 0 every step went as the procedure expects, 1 one did not, or error, 2 usage.
     """
-    told: list[Told] = []
+    require_extra("lab")
+    from rolecall.lab.tour.guide import tour
+
+    steps: list[Step] = []
     with ExitStack() as stack:
         with working("starting a throw-away lab"):
             found = stack.enter_context(tour())
         if output is Format.table:
             _introduce(found)
-        for step in _told(found.story.tell()):
-            told.append(step)
+        for step in _taken(found.story.tell()):
+            steps.append(step)
             if output is Format.table:
                 _show(step)
                 if pause and sys.stdin.isatty():
                     input("  -- Enter --")
         record = found.story.record
-    failed = [step for step in told if not step.ok]
+    failed = [step for step in steps if not step.ok]
     if output is Format.table:
         if record is not None and not failed:
             _show_record(record)
-        sys.stdout.write(f"\n{len(told)} steps, {len(failed)} not as expected\n")
+        sys.stdout.write(f"\n{len(steps)} steps, {len(failed)} not as expected\n")
     else:
-        print_data(_as_data(found, told, record), output)
+        print_document("Tour", _members(found, steps, record), output)
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _told(steps: Iterator[Told]) -> Iterator[Told]:
+def _taken(steps: Iterator[Step]) -> Iterator[Step]:
     for number in count(1):
         with working(f"step {number}"):
             step = next(steps, None)
@@ -65,12 +76,12 @@ def _told(steps: Iterator[Told]) -> Iterator[Told]:
 def _introduce(found: Tour) -> None:
     console = _console()
     console.print("[bold]rolecall: the procedure, from an empty account to offboarding[/bold]", highlight=False)
-    console.print(f"A throw-away lab answers at {found.endpoint}; nothing of yours is touched.", highlight=False)
+    console.print(f"A throw-away lab answers at {found.endpoint}. Nothing of yours is changed.", highlight=False)
     for name, what in found.tools.items():
         console.print(f"  {name:<8} {what}", highlight=False)
 
 
-def _show(step: Told) -> None:
+def _show(step: Step) -> None:
     from rich.markup import escape
 
     console = _console()
@@ -102,21 +113,30 @@ def _show_record(record: Record) -> None:
         console.print(f"  {arrow} [bold]{link:<16}[/bold] {escape(value)}", highlight=False, soft_wrap=True)
 
 
-def _as_data(found: Tour, told: list[Told], record: Record | None) -> dict[str, Any]:
+def _members(found: Tour, steps: list[Step], record: Record | None) -> dict[str, Any]:
+    """The members of the document ``Tour``. What a step printed is left out, because it may hold a key."""
     return {
         "tools": found.tools,
-        "ok": all(step.ok for step in told),
+        "ok": all(step.ok for step in steps),
         "steps": [
-            {key: value for key, value in asdict(step).items() if key != "output"} | {"seconds": round(step.seconds, 3)}
-            for step in told
+            {
+                "number": step.number,
+                "title": step.title,
+                "command": step.command or None,
+                "changed": None if step.changed == "nothing" else step.changed,
+                "result": step.result,
+                "ok": step.ok,
+                "seconds": round(step.seconds, 3),
+            }
+            for step in steps
         ],
-        "record": dict(record.rows) if record else {},
-        "chain": dict(record.chain) if record else {},
+        "record": record and record.members,
+        "chain": [{"link": link, "value": value} for link, value in record.chain] if record else [],
     }
 
 
 def _console() -> Any:
     from rich.console import Console
 
-    # rich leaves colours out where the output is no terminal or NO_COLOR is set.
+    # rich leaves colours out if the output is not a terminal or NO_COLOR is set.
     return Console(file=sys.stdout)

@@ -1,4 +1,4 @@
-"""What the lab puts in a person's hands: the AWS CLI files of its HOME, and the variables that point there."""
+"""What a lab gives a person: the AWS CLI files of its HOME, and the variables that point there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rolecall.lab.home import ADMINISTRATOR, LabError, LabHome, LabSettings
+from rolecall.lab.shell import with_rolecall
 from rolecall.local_files.private import write_private
 
-# Variables of the person's own that would win over the lab's profile or point the tools somewhere else.
+# Variables of the person that would override the lab's profile or point the tools somewhere else.
 # AWS CLI user guide, "Configuration settings and precedence": environment variables beat profiles.
 _OVERRIDING = (
     "AWS_ACCESS_KEY_ID",
@@ -34,6 +35,11 @@ _OVERRIDING = (
 )
 
 
+_ENDPOINTS = ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_EKS")
+_BEAT_PROFILE = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+_SPOIL_KEY = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+
+
 @dataclass(frozen=True, slots=True)
 class AdministratorKey:
     """An access key of an account's administrator in the lab."""
@@ -48,8 +54,13 @@ def profile_name(settings: LabSettings, account: str) -> str:
     return ADMINISTRATOR if account == settings.accounts[0] else f"{ADMINISTRATOR}-{account}"
 
 
+def profiles(settings: LabSettings) -> dict[str, str]:
+    """The profile of each account's administrator, by account."""
+    return {account: profile_name(settings, account) for account in settings.accounts}
+
+
 def write_profiles(home: LabHome, settings: LabSettings, keys: Mapping[str, AdministratorKey]) -> None:
-    """Put the administrators' profiles into the lab's AWS CLI files; what a person wrote there stays untouched."""
+    """Write the administrators' profiles into the lab's AWS CLI files; what a person wrote there stays."""
     _put_sections(
         home.user_home / ".aws" / "credentials",
         {
@@ -69,7 +80,7 @@ def write_profiles(home: LabHome, settings: LabSettings, keys: Mapping[str, Admi
 
 
 def file_variables(home: LabHome, settings: LabSettings, endpoint: str) -> dict[str, str]:
-    """The variables that point AWS CLI and kubectl at the lab's own files."""
+    """The variables that point the AWS CLI and kubectl at the lab's own files."""
     aws = home.user_home / ".aws"
     return {
         "AWS_CONFIG_FILE": str(aws / "config"),
@@ -81,11 +92,10 @@ def file_variables(home: LabHome, settings: LabSettings, endpoint: str) -> dict[
 
 
 def key_variables(home: LabHome, settings: LabSettings, endpoint: str) -> dict[str, str]:
-    """The variables that give a program the administrator's key itself."""
+    """The variables that give a program the administrator's key itself. They are enough for every AWS SDK and CLI."""
     key = administrator_key(home, settings)
     return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": settings.region,
+        **_endpoint_variables(settings, endpoint),
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
     }
@@ -99,22 +109,25 @@ def shell_environment(
     environment |= _endpoint_variables(settings, endpoint)
     environment |= {
         "HOME": str(home.user_home),
+        "PATH": with_rolecall(environ.get("PATH", os.defpath)),
         "AWS_PROFILE": ADMINISTRATOR,
         "ROLECALL_LAB_HOME": str(home.folder),
         "no_proxy": _with_loopback(environ.get("no_proxy", "")),
         "NO_PROXY": _with_loopback(environ.get("NO_PROXY", "")),
     }
-    # pyenv's shims look below HOME unless told otherwise; without this an `aws` behind a shim would not start.
+    # pyenv's shims look below HOME unless this is set, and an `aws` behind a shim would not start.
     if (pyenv := Path(os.path.expanduser("~/.pyenv"))).is_dir():
         environment.setdefault("PYENV_ROOT", str(pyenv))
     return environment
 
 
-def overriding_variables(environ: Mapping[str, str]) -> list[str]:
-    """Variables of ``environ`` that beat what ``lab env`` exports, so that the lab's profile would not be used."""
-    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE")
-    endpoints = ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_EKS")
-    return [name for name in (*keys, *endpoints) if environ.get(name)]
+def overriding_variables(environ: Mapping[str, str], *, keys: bool = False) -> list[str]:
+    """Variables of ``environ`` because of which what ``lab env`` exports would not be used.
+
+    :param keys: whether it exports the key itself: then a session token of another key spoils it, and so does a profile
+        that does not exist; otherwise any credentials in the environment beat the lab's profile.
+    """
+    return [name for name in (*(_SPOIL_KEY if keys else _BEAT_PROFILE), *_ENDPOINTS) if environ.get(name)]
 
 
 def administrator_key(home: LabHome, settings: LabSettings) -> AdministratorKey:
@@ -131,11 +144,12 @@ def administrator_key(home: LabHome, settings: LabSettings) -> AdministratorKey:
         raise LabError(
             f"has no usable profile {ADMINISTRATOR}: {error}",
             where=str(file),
-            advice="make it anew: rolecall lab reset",
+            advice="create new keys: rolecall lab reset",
         ) from error
 
 
 def _endpoint_variables(settings: LabSettings, endpoint: str) -> dict[str, str]:
+    # botocore and the AWS CLI 1 know AWS_DEFAULT_REGION alone (botocore, configprovider.py), other SDKs AWS_REGION.
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": settings.region,
@@ -150,7 +164,7 @@ def _put_sections(path: Path, sections: Mapping[str, str]) -> None:
         if heading not in text:
             text += f"{chr(10) if text else ''}{heading}{body}"
             continue
-        # The lab's own lines are brought up to date, such as the region; lines that were added below them stay.
+        # The lab's own lines are updated, such as the region; lines that were added below them stay.
         before, _, after = text.partition(heading)
         for line in body.splitlines(keepends=True):
             key = line.partition("=")[0]

@@ -4,10 +4,11 @@
 
     lab.json        which accounts, region and port: written once, changed by ``lab up`` with other flags
     run.json        the process that serves the lab now: its id and address; there only while it runs
-    lock            held by that process; the operating system lets go of it however the process ends
+    lock            held by that process; the operating system releases it however the process ends
     aws.db          the state of the AWS endpoint
     clusters/       one folder for each cluster's state, keys and port
     home/           HOME of ``lab shell``: .aws and .kube
+    shell/          start files of the shells that ``lab shell`` runs: the prompt
     lab.log         what the lab did; never a secret
 """
 
@@ -35,7 +36,7 @@ DEFAULT_ACCOUNT = "231144931069"
 DEFAULT_REGION = "eu-west-2"
 MAX_ACCOUNTS = 100
 ADMINISTRATOR = "lab-admin"
-_MEND = "mend the file, or delete the lab's folder and start anew: rolecall lab up"
+_CORRECT = "correct the file, or delete the lab's folder and create a new lab: rolecall lab up"
 
 
 class Backend(StrEnum):
@@ -51,12 +52,12 @@ class LabError(RolecallError):
 
 @dataclass(frozen=True, slots=True)
 class LabSettings:
-    """What a lab is made of.
+    """The settings of a lab.
 
     :param accounts: account ids, the first is the one that the lab's own profile belongs to.
     :param region: default region of the lab's profiles.
-    :param port: TCP port of the AWS endpoint on the loopback interface; 0 until one was chosen.
-    :param kubernetes: what new clusters are made of; those that exist stay what they are.
+    :param port: TCP port of the AWS endpoint on the loopback interface; 0 until one is chosen.
+    :param kubernetes: what serves new clusters; existing clusters keep what they have.
     """
 
     accounts: tuple[str, ...] = (DEFAULT_ACCOUNT,)
@@ -97,7 +98,7 @@ class LabHome:
 
     @classmethod
     def find(cls, folder: Path | None = None) -> LabHome:
-        """The lab home that was asked for: ``folder``, else ``$ROLECALL_LAB_HOME``, else the user's state folder."""
+        """The lab home: ``folder``, else ``$ROLECALL_LAB_HOME``, else the user's state folder."""
         if folder is not None:
             return cls(folder.expanduser().resolve())
         if named := os.environ.get(HOME_VARIABLE):
@@ -162,7 +163,7 @@ class LabHome:
             raise LabError(
                 f"these are not the settings of a lab ({error.what if isinstance(error, LabError) else error!r})",
                 where=str(self._settings_file),
-                advice=_MEND,
+                advice=_CORRECT,
             ) from error
 
     def save_settings(self, settings: LabSettings) -> None:
@@ -236,7 +237,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise LabError(f"cannot be read: {error}", where=str(path), advice=_MEND) from error
+        raise LabError(f"cannot be read: {error}", where=str(path), advice=_CORRECT) from error
     if not isinstance(found, dict):
-        raise LabError("is not a JSON object", where=str(path), advice=_MEND)
+        raise LabError("is not a JSON object", where=str(path), advice=_CORRECT)
     return found

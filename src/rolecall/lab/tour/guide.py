@@ -1,4 +1,4 @@
-"""A throw-away lab for the tour: made, used with the person's tools or the tour's own, and gone again."""
+"""A throw-away lab for the tour, used with the person's tools or the tour's own, and deleted at the end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rolecall.lab.home import LabHome
 from rolecall.lab.tour.commands import Done, Tool, find_tool, run_tool
 from rolecall.lab.tour.own_aws import OwnAws
 from rolecall.lab.tour.own_kubectl import OwnKubectl
+from rolecall.lab.tour.stage import Stage
 from rolecall.lab.tour.story import Story
 
 
@@ -32,7 +33,7 @@ class Tour:
 
 @contextmanager
 def tour() -> Iterator[Tour]:
-    """A tour in a lab of its own; the lab and its folder are gone at the end, however it ends."""
+    """A tour in a lab of its own; the lab and its folder are deleted at the end, however it ends."""
     with tempfile.TemporaryDirectory(prefix="rolecall-tour-") as temporary:
         home = LabHome(Path(temporary).resolve() / "lab")
         folder = Path(temporary).resolve() / "work"
@@ -43,7 +44,7 @@ def tour() -> Iterator[Tour]:
         try:
             environment = shell_environment(home, home.settings(), running.endpoint, os.environ)
             commands = _Commands(environment, folder)
-            yield Tour(Story(commands.run, folder, home.user_home), commands.names, running.endpoint)
+            yield Tour(Story(Stage(commands.run, folder, home.user_home)), commands.names, running.endpoint)
         finally:
             control.stop(home)
             if before is None:
@@ -53,7 +54,7 @@ def tour() -> Iterator[Tour]:
 
 
 class _Commands:
-    """Runs ``aws`` and ``kubectl`` with the person's tools, or, where one is missing, both with the tour's own.
+    """Runs ``aws`` and ``kubectl`` with the person's tools, or both with the tour's own if one is missing.
 
     The two belong together: the installed kubectl gets its tokens from the installed AWS CLI.
     """
