@@ -192,7 +192,7 @@ def print_environment(
         bool, typer.Option("--keys", help="Print the administrator's access key, for programs without profiles.")
     ] = False,
 ) -> None:
-    """Print export lines that point aws and kubectl at the lab.
+    """Print export lines for aws and kubectl.
 
     \b
     eval "$(rolecall lab env)"

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rolecall.cli.extras import require_extra
 from rolecall.cli.go_flags import whole_number
 from rolecall.cli.server_settings import (
     CLUSTER_VARIABLE,
@@ -355,6 +356,7 @@ def server(
 
     Exit codes: 0 stopped by a signal, 1 the server cannot start, 2 wrong usage.
     """
+    require_extra("server")
     from rolecall.authenticator.supervisor import serve
 
     given = dict(locals())
@@ -390,6 +392,7 @@ def init(
 
     Exit codes: 0 done, 1 a file cannot be written, 2 wrong usage.
     """
+    require_extra("server")
     from rolecall.authenticator.certificates import ensure_certificate, write_kubeconfig
     from rolecall.mapping.backends.server_config import check_settings
 
