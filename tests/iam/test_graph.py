@@ -256,12 +256,22 @@ def test_a_principal_by_its_id() -> None:
     assert only_edge(graph(account(A, alice, target))).source == alice.arn
 
 
-def test_more_conditions_than_can_be_tried_rather_say_too_much() -> None:
-    many = {"StringNotEquals": {f"aws:key-{index}": "x" for index in range(12)}}
-    wanted = {f"aws:key-{index}": [f"v{n}" for n in range(8)] for index in range(12)}
-    target = role("Target", trust({"AWS": ALICE.arn}, {**many, "StringEquals": wanted}))
+def test_more_conditions_than_can_be_tried_say_so_rather_than_no() -> None:
+    """Nine tags, each with one of eight values, of which no two may be the same: not decided by trying a few."""
+    names = [f"aws:RequestTag/t{index}" for index in range(9)]
+    values = [f"v{index}" for index in range(8)]
+    actions = ["sts:AssumeRole", "sts:TagSession"]
+    statements = [trust({"AWS": ALICE.arn}, {"StringEquals": dict.fromkeys(names, values)}, action=actions)]
+    for index, name in enumerate(names):
+        for other in names[:index]:
+            same = {"StringEquals": {name: f"${{{other}}}"}}
+            statements.append(trust({"AWS": "*"}, same, effect="Deny", action=actions))
+    target = role("Target", *statements)
     (edge,) = graph(account(A, ALICE, target)).edges_to(target.arn)
-    assert not edge.certain
+    assert (edge.certain, edge.grant) == (False, Grant.NONE)
+    (doubt,) = edge.doubts
+    assert (doubt.account, doubt.principal, doubt.policy) == (A, target.arn, "trust policy of role Target")
+    assert doubt.why == "its conditions leave more to choose than was tried"
 
 
 # --- over random worlds: an edge is there exactly where some call of AssumeRole succeeds -----------------------------

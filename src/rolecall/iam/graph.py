@@ -13,7 +13,7 @@ from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.iam.account import Account, IamRole
 from rolecall.iam.assume_role import AssumeRoleDecision, AssumeRoleRequest, TrustedRole, decide_assume_role
 from rolecall.iam.edges import Edge, Outsider, OutsiderKind, RoleTarget
-from rolecall.iam.needs import Need, NeedKind, brought, session_of
+from rolecall.iam.needs import DEFAULT_SESSION, Need, NeedKind, brought, session_of
 from rolecall.iam.principal_index import index_principals
 from rolecall.iam.principals import Principal
 
@@ -97,7 +97,7 @@ class AssumeGraph:
         source = PrincipalArn.parse(edge.source)
         home = self.accounts[source.account]
         if source.kind is PrincipalKind.ROLE:
-            caller = home.principal(home.roles[source.name], session_of(edge.session, self.now))
+            caller = home.principal(home.roles[source.name], session_of(DEFAULT_SESSION, self.now))
         else:
             caller = home.principal(home.users[source.name])
         return *brought(edge.offer, caller, edge.role, self.now), account.trusted(role)
