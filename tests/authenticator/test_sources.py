@@ -20,6 +20,7 @@ from rolecall.authenticator.decision_log import AuditLog
 from rolecall.authenticator.principal_proof import EXTRA_PROOF
 from rolecall.authenticator.private_dns import PrivateDnsNames
 from rolecall.authenticator.webhook import PrivateDnsError
+from rolecall.clusters.errors import ClusterError
 from rolecall.model import KubernetesUser
 from sts_stand_in import DEV, OPS, StsStandIn
 from webhook_worker import worker
@@ -266,6 +267,59 @@ async def test_a_watch_outlives_whatever_goes_wrong_with_it(monkeypatch: pytest.
     async with asyncio.timeout(5):
         assert [await told.get(), await told.get()] == ["KeyError", "KeyError"]
     task.cancel()
+
+
+class Api:
+    """What is written into a cluster; ``refuses`` is a kind that may not be written."""
+
+    name = "c"
+
+    def __init__(self, refuses: str = "") -> None:
+        self.refuses = refuses
+        self.written: list[Any] = []
+        self.client = self
+
+    def patch(self, kind: Any, name: str, change: Any, **_: Any) -> None:
+        self._write("status", (name, change))
+
+    def create(self, found: Any) -> None:
+        self._write("event", found.to_dict())
+
+    def _write(self, kind: str, what: Any) -> None:
+        if kind == self.refuses:
+            raise ClusterError("forbidden")
+        self.written.append(what)
+
+
+def mapping(arn: str, **status: str) -> dict[str, Any]:
+    return {"metadata": {"name": "dev", "uid": "u-1"}, "spec": {"arn": arn, "username": "x"}, "status": status}
+
+
+def test_a_synced_mapping_has_its_status_and_an_event() -> None:
+    """aws-iam-authenticator v0.7 pkg/mapper/crd/controller/controller.go, syncHandler; types.go, IAMIdentityMappingStatus."""
+    api = Api()
+    arn = "arn:aws:sts::111122223333:assumed-role/Dev/x"
+    cluster_sources.write_back(api, mapping(arn), Log())  # type: ignore[arg-type]
+    (name, change), event = api.written
+    canonical = "arn:aws:iam::111122223333:role/dev"
+    assert (name, change) == ("dev", {"status": {"canonicalARN": canonical, "userID": ""}})
+    assert (event["type"], event["reason"], event["message"]) == ("Normal", "Synced", "Identity synced successfully")
+    assert event["involvedObject"]["name"] == "dev"
+    assert event["involvedObject"]["uid"] == "u-1"
+    assert event["metadata"]["namespace"] == "default"
+    assert event["source"] == {"component": "aws-iam-authenticator"}
+    # Nothing to write: no event either, or a start would make one for each of thousands.
+    for found in (mapping(arn, canonicalARN=canonical), mapping("nonsense")):
+        api.written.clear()
+        cluster_sources.write_back(api, found, Log())  # type: ignore[arg-type]
+        assert api.written == []
+
+
+@pytest.mark.parametrize(("refused", "written"), [("status", 0), ("event", 1)])
+def test_a_right_that_is_missing_ends_nothing(refused: str, written: int) -> None:
+    api = Api(refused)
+    cluster_sources.write_back(api, mapping("arn:aws:iam::111122223333:role/Dev", userID="AROA"), Log())  # type: ignore[arg-type]
+    assert len(api.written) == written
 
 
 async def test_names_of_instances_are_asked_in_batches_once() -> None:

@@ -169,6 +169,8 @@ RIGHTS = [
     ("patch", "iamauthenticator.k8s.aws", "iamidentitymappings", "", "x", False),
     ("create", "iamauthenticator.k8s.aws", "iamidentitymappings", "", "", False),
     ("delete", "iamauthenticator.k8s.aws", "iamidentitymappings", "", "x", False),
+    ("create", "", "events", "default", "", True),
+    ("delete", "", "events", "default", "x", False),
     ("get", "", "secrets", "kube-system", "rolecall-tls", False),
     ("create", "", "serviceaccounts/token", "kube-system", "rolecall", False),
     ("impersonate", "", "users", "", "admin", False),

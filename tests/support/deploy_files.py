@@ -89,7 +89,7 @@ def container(objects: Objects) -> dict[str, Any]:
 def parsed(arguments: Sequence[str]) -> dict[str, Any]:
     """A command line's parameters as the command ``rolecall`` itself reads them; an error where it does not."""
     group: Any = typer.main.get_command(app)
-    command = group.commands[arguments[0]]
+    command = group.get_command(None, arguments[0])
     context = command.make_context(arguments[0], list(arguments[1:]))
     found: dict[str, Any] = context.params
     return found

@@ -2,7 +2,7 @@
 
 A thread each reads the watch, because the connection to a cluster is shared with the rest of the product and waits
 where it reads; what it sees is handed to the event loop. The API server ends each watch after half a minute; a
-connection that says nothing for longer has died without a word, and everything is listed anew.
+connection that says nothing for longer is dead, and everything is listed again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from lightkube.config.kubeconfig import SERVICE_ACCOUNT
-from lightkube.resources.core_v1 import ConfigMap
+from lightkube.models.core_v1 import EventSource, ObjectReference
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import ConfigMap, Event
 from lightkube.types import PatchType
 
 from rolecall.authenticator.decision_log import Log
@@ -216,28 +219,65 @@ def identity_mappings(address: ClusterAddress, store: MappingStore, log: Log, *,
             last = found
             store.take(Version(IdentityMappingBackend(found), where))
 
-    def seen(connection: Connection, found: Object) -> None:
-        wanted = status_of(_arn(found))
-        if wanted is None:
-            log.warning("mapping has a line that does nothing", backend=CRD, where=_name(found), error="no IAM ARN")
-            return
-        if ((found.get("status") or {}).get("canonicalARN")) == wanted["canonicalARN"]:
-            return
-        try:
-            with explained(f"IAMIdentityMapping {_name(found)}"):
-                connection.client.patch(
-                    IdentityMappingObject.Status, _name(found), {"status": wanted}, patch_type=PatchType.MERGE
-                )
-        except ClusterError as error:
-            log.error("status of a mapping could not be written", backend=CRD, where=_name(found), error=error.what)
-
     return WatchedObjects(
         address,
         IdentityMappingObject,
         {},
         changed,
         lambda why: store.unreadable(CRD, where, why),
-        seen if write_status else None,
+        (lambda connection, found: write_back(connection, found, log)) if write_status else None,
+    )
+
+
+def write_back(connection: Connection, found: Object, log: Log) -> None:
+    """Write the status of an IAMIdentityMapping if it is not right, and an event about it.
+
+    Source: aws-iam-authenticator v0.7 ``pkg/mapper/crd/controller/controller.go`` (``syncHandler``): ``userID`` is part
+    of the status and stays empty; the event is ``Synced``.
+    """
+    name, status = _name(found), found.get("status") or {}
+    wanted = status_of(_arn(found))
+    if wanted is None:
+        log.warning("mapping has a line that does nothing", backend=CRD, where=name, error="no IAM ARN")
+        return
+    if status.get("canonicalARN") == wanted["canonicalARN"]:
+        return
+    patch = {"status": {**wanted, "userID": status.get("userID") or ""}}
+    try:
+        with explained(f"IAMIdentityMapping {name}"):
+            connection.client.patch(IdentityMappingObject.Status, name, patch, patch_type=PatchType.MERGE)
+    except ClusterError as error:
+        log.error("status of a mapping could not be written", backend=CRD, where=name, error=error.what)
+        return
+    try:
+        with explained(f"event about IAMIdentityMapping {name}"):
+            connection.client.create(_synced(found, datetime.now(UTC)))
+    except ClusterError as error:
+        # A right that is missing for events keeps nobody out.
+        log.write(10, "an event could not be written", {"backend": CRD, "where": name, "error": error.what})
+
+
+def _synced(found: Object, now: datetime) -> Event:
+    """Events about objects without a namespace are in ``default`` (client-go ``tools/record``)."""
+    metadata = found.get("metadata") or {}
+    name = _name(found)
+    return Event(
+        metadata=ObjectMeta(name=f"{name}.{int(now.timestamp() * 1e9):x}", namespace="default"),
+        involvedObject=ObjectReference(
+            apiVersion="iamauthenticator.k8s.aws/v1alpha1",
+            kind="IAMIdentityMapping",
+            name=name,
+            uid=metadata.get("uid"),
+            resourceVersion=metadata.get("resourceVersion"),
+        ),
+        type="Normal",
+        reason="Synced",
+        message="Identity synced successfully",
+        source=EventSource(component="aws-iam-authenticator"),
+        reportingComponent="aws-iam-authenticator",
+        firstTimestamp=now,
+        lastTimestamp=now,
+        count=1,
     )
 
 
