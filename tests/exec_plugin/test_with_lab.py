@@ -201,6 +201,7 @@ def test_verify_says_who_it_is(world: World) -> None:
         "CanonicalARN": DEV,
         "AccountID": ACCOUNT,
         "SessionName": "alice",
+        "STSEndpoint": world.variables["AWS_ENDPOINT_URL"].partition("://")[2],
     }
     text = world.run(str(ROLECALL), "verify", "-t", token.strip(), "-i", "kubedemy").stdout
     assert f"CanonicalARN:  {DEV}\n" in text
@@ -210,8 +211,9 @@ def test_verify_says_who_it_is(world: World) -> None:
     ("cluster", "token", "words"),
     [
         ("other", None, "STS does not accept the token"),
+        ("other", None, "give -i the cluster id that the token was made for"),
         ("kubedemy", "k8s-aws-v1.x", "error"),
-        ("kubedemy", "x" * 9_999, "4096"),
+        ("kubedemy", "k8s-aws-v1." + "x" * 9_999, "4096"),
         ("kubedemy", "", "does not begin with"),
         # RFC 9112 section 11.1: a line break in a field value would add headers to the call to STS.
         ("kubedemy\r\nX-Other: 1", None, "no HTTP header"),

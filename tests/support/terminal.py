@@ -15,11 +15,12 @@ class Terminal:
     :ivar shown: what the terminal shows since something was last typed.
     """
 
-    def __init__(self, command: Sequence[str], variables: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], variables: Mapping[str, str], *, input_taken: bool = True) -> None:
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
-            # Standard input is taken by somebody else, as with `kubectl apply -f -`.
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            if input_taken:
+                # Standard input is taken by somebody else, as with `kubectl apply -f -`.
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.execvpe(command[0], list(command), dict(variables))
         self.shown = ""
 

@@ -52,7 +52,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Authenticator": (
         Command("server", "server:server", "Run the webhook that a cluster asks", go_flags=True),
         Command("init", "server:init", "Write the webhook's certificate and kubeconfig", go_flags=True),
-        Command("verify", "token:verify", "Check a token and show whose it is"),
+        Command("verify", "verify:verify", "Check a token and show whose it is", go_flags=True),
     ),
     "Lab": (Command("lab", "lab:app", "Run AWS and Kubernetes on this machine"),),
     "About rolecall": (
