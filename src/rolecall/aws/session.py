@@ -23,11 +23,13 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
 )
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import create_loader
 from botocore.session import Session
 
 import rolecall
 from rolecall.arn import PrincipalArn, PrincipalKind, canonicalize
 from rolecall.aws.errors import AwsError, explained
+from rolecall.aws.profile_files import check_profile_files
 from rolecall.errors import RolecallError
 from rolecall.model import CallerIdentity
 from rolecall.sigv4 import Credentials
@@ -249,7 +251,8 @@ class AwsClients:
 @cache
 def _loader() -> Any:
     """One loader for all: the parsed models of the services are its cache, and by far the largest part of a client."""
-    return Session().get_component("data_loader")
+    # Not by way of a session: that would look at the profile that the environment names.
+    return create_loader(os.environ.get("AWS_DATA_PATH"))
 
 
 class _RoleProvider(CredentialProvider):  # type: ignore[misc]  # botocore has no types
@@ -287,6 +290,7 @@ class _RoleProvider(CredentialProvider):  # type: ignore[misc]  # botocore has n
 
 
 def _session(profile: str) -> Session:
+    check_profile_files(profile, os.environ)
     session = Session(profile=profile or None)
     session.register_component("data_loader", _loader())
     if region := os.environ.get("AWS_REGION"):

@@ -14,7 +14,7 @@ from binascii import crc32
 from rolecall.exec_plugin.keys import Key, check_key
 from rolecall.exec_plugin.moments import read_moment
 from rolecall.exec_plugin.session_name import check_given, derived
-from rolecall.local_files.aws_config import AwsConfigError, Profile, Section
+from rolecall.local_files.aws_config import AwsConfigError, Profile, Section, no_such_profile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ def plan_credentials(environ: Mapping[str, str], config: AwsConfig, given_profil
     """
     name = profile_name(environ, given_profile)
     if name and name not in config.profiles:
-        raise _no_such_profile(name, environ, config, given_profile)
+        variable = "AWS_PROFILE" if environ.get("AWS_PROFILE") else "AWS_DEFAULT_PROFILE"
+        raise no_such_profile(name, "" if given_profile else variable, config)
     if not given_profile and environ.get("AWS_ACCESS_KEY_ID"):
         return Plan(environment_source(environ))
     found = _Chain(environ, config, environment_allowed=not given_profile).resolve(name or "default", top=True)
@@ -157,19 +158,6 @@ def plan_credentials(environ: Mapping[str, str], config: AwsConfig, given_profil
         return Plan(_machine_source(environ))
     # As botocore does for a profile without credentials of its own, such as one with a region only.
     return Plan(_machine_source(environ, config.profiles[name]))
-
-
-def _no_such_profile(
-    name: str, environ: Mapping[str, str], config: AwsConfig, given_profile: str | None
-) -> AwsConfigError:
-    variable = "AWS_PROFILE" if environ.get("AWS_PROFILE") else "AWS_DEFAULT_PROFILE"
-    asked = "" if given_profile else f", which {variable} names"
-    unset = "" if given_profile else f"; if the variable is left over, unset {variable} or give --profile"
-    return AwsConfigError(
-        f"there is no profile {name!r}{asked}",
-        where=f"{config.config_path}, {config.credentials_path}",
-        advice=f"profiles: {', '.join(sorted(config.profiles)[:20]) or 'none'}{unset}",
-    )
 
 
 def environment_source(environ: Mapping[str, str]) -> Source:

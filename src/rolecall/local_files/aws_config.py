@@ -21,7 +21,7 @@ _DEFAULTS = "DEFAULT"
 
 
 class AwsConfigError(RolecallError):
-    """A file of the AWS CLI cannot be read, or a setting in it makes no sense."""
+    """A file of the AWS CLI cannot be read, or a setting in it is not valid."""
 
 
 class Section:
@@ -102,6 +102,18 @@ class AwsConfig:
         self.profiles: dict[str, Profile] = {}
         self.sso_sessions: dict[str, Section] = {}
         self.services: dict[str, Section] = {}
+
+
+def no_such_profile(name: str, variable: str, config: AwsConfig) -> AwsConfigError:
+    """The error that a profile is not in the files; ``variable`` names it, or is empty if a flag does."""
+    asked = f", which {variable} names" if variable else ""
+    unset = f"; if the variable is left over, unset {variable} or give --profile" if variable else ""
+    known = ", ".join(sorted(config.profiles)[:20]) or "none"
+    return AwsConfigError(
+        f"there is no profile {name!r}{asked}",
+        where=f"{config.config_path}, {config.credentials_path}",
+        advice=f"profiles: {known} (to see all: aws configure list-profiles){unset}",
+    )
 
 
 def file_paths(environ: Mapping[str, str]) -> tuple[str, str]:
