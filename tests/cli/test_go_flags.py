@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall.cli import server_settings
-from rolecall.cli.go_flags import command_first, hoisted, items, parse_bool, parse_int
+from rolecall.cli.go_flags import command_first, hoisted, items
 from rolecall.cli.main import app
 from rolecall.cli.server_settings import GlobalFlags, gates
 from rolecall.errors import RolecallError
-from rolecall.mapping.backends.server_config import ServerSettings
+from rolecall.mapping.backends.entry_table import MatchOptions
+from rolecall.mapping.backends.server_config import ServerSettings, read_server_config
+from rolecall.mapping.go_values import parse_bool, parse_int
 
 
 @pytest.mark.parametrize("value", ["1", "t", "T", "TRUE", "true", "True"])
@@ -34,6 +36,21 @@ def test_false(value: str) -> None:
 def test_every_other_value_is_neither(value: str) -> None:
     known = {"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"}
     assert (parse_bool(value) is None) is (value not in known)
+
+
+# viper's GetBool reads every other text as false, so the file of the server refuses it.
+@pytest.mark.parametrize("value", ["yes", "on", "no", "off", "y", "maybe", "2", "'yes'", "tRUE"])
+def test_a_switch_in_the_file_has_no_other_value_either(value: str) -> None:
+    found = read_server_config(f"server: {{dynamicfileUserIDStrict: {value}}}", MatchOptions())
+    assert len(found.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "is_on"), [("true", True), ("'T'", True), ("1", True), ("False", False), ("'0'", False)]
+)
+def test_a_switch_in_the_file(value: str, is_on: bool) -> None:
+    found = read_server_config(f"server: {{dynamicfileUserIDStrict: {value}}}", MatchOptions())
+    assert (found.problems, found.values["user_id_strict"]) == ((), is_on)
 
 
 @pytest.mark.parametrize(

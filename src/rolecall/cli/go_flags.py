@@ -2,23 +2,20 @@
 
 Manifests and scripts hold such command lines, and whoever swaps the command changes nothing else. Sources:
 spf13/cobra v1.10 ``command.go`` (``Find``, ``stripFlags``), spf13/pflag v1.0 ``flag.go`` (``parseLongArg``,
-``parseSingleShortArg``), ``string_slice.go``, ``int.go``; Go's ``strconv.ParseBool`` and ``strconv.ParseInt``.
+``parseSingleShortArg``), ``string_slice.go``, ``int.go``, ``bool.go``.
 """
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
-_FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
-_INTEGER = re.compile(r"([+-]?)(0[xX]_?[0-9a-fA-F_]+|0[bB]_?[01_]+|0[oO]?_?[0-7_]*|[1-9][0-9_]*)", re.ASCII)
-MAX_DIGITS = 40
+from rolecall.mapping.go_values import parse_bool, parse_int
+
 # Options that every command of aws-iam-authenticator takes (``root.go``, ``PersistentFlags``); all have a value. A
 # command that has no use for them leaves them out, and they change nothing there.
 GLOBAL = frozenset(
@@ -62,26 +59,6 @@ def command_first(arguments: Sequence[str], switches: Collection[str]) -> list[s
     if not 0 < place < len(arguments) or arguments[place].startswith("-"):
         return list(arguments)
     return [arguments[place], *arguments[:place], *arguments[place + 1 :]]
-
-
-def parse_bool(value: str) -> bool | None:
-    """The truth value that Go's ``strconv.ParseBool`` reads; ``None`` if it reads none."""
-    return True if value in _TRUE else False if value in _FALSE else None
-
-
-def parse_int(value: str) -> int | None:
-    """The number that Go's ``strconv.ParseInt`` reads with base 0: ``21362``, ``0x5372``, ``1_000``; else ``None``."""
-    found = _INTEGER.fullmatch(value)
-    if found is None or len(value) > MAX_DIGITS:
-        return None
-    sign, digits = found.groups()
-    if re.fullmatch(r"0[0-7_]+", digits):
-        digits = f"0o{digits[1:]}"
-    try:
-        # Underscores may stand between digits and behind the base in both languages.
-        return int(sign + digits, 0)
-    except ValueError:
-        return None
 
 
 def whole_number(value: str) -> int:

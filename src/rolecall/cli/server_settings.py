@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.authenticator.log_lines import LEVELS, Log
-from rolecall.cli.go_flags import items, parse_bool
+from rolecall.cli.go_flags import items
 from rolecall.errors import RolecallError
 from rolecall.mapping.backends.entry_table import MatchOptions
 from rolecall.mapping.backends.server_config import ServerSettings, read_server_config
+from rolecall.mapping.go_values import parse_bool
 
 CLUSTER_VARIABLE = "KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID"
 LEVEL_VARIABLE = "AWS_IAM_AUTHENTICATOR_LOG_VERBOSITY"

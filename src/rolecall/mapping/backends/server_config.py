@@ -18,6 +18,7 @@ from rolecall.arn import PARTITIONS, Arn
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.mapping.backends.chain import BACKEND_MODES, DEPRECATED_MODES, DYNAMIC_FILE, MOUNTED_FILE, TableBackend
 from rolecall.mapping.backends.entry_table import EntryTable, MatchOptions, build_table
+from rolecall.mapping.go_values import parse_bool
 from rolecall.mapping.reading.aws_auth import Problem
 from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, by_lower_key, compose, is_null, line_of, members
 from rolecall.mapping.reading.entries import ROLES, USERS, EntryReader
@@ -203,9 +204,11 @@ def _convert(node: yaml.Node, default: Any) -> Any:
         return tuple(_scalar(node).replace(",", " ").split())
     text = _scalar(node)
     if isinstance(default, bool):
-        if text.lower() not in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+        wanted = parse_bool(text)
+        if wanted is None:
+            # `yes` and `on` among them, which the original reads as false: whoever writes them means true.
             raise ValueError
-        return text.lower() in ("true", "yes", "on", "1")
+        return wanted
     if isinstance(default, int):
         if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
             raise ValueError
