@@ -502,23 +502,23 @@ class TestMapping:
             ),
             (
                 'username: a, groups: ["team:{{SessionName}}"]',
-                "whoever assumes the role chooses the session name, and with it the group team:{{SessionName}}: "
+                "anyone who assumes the role chooses the session name, and with it the group team:{{SessionName}}: "
                 "write the group out",
             ),
             (
                 "username: a, groups: [system:nodes]",
-                "a node needs both the group system:nodes and a username system:node:NAME, and this has one of them: "
+                "a node needs both the group system:nodes and a username system:node:NAME; this entry has only one: "
                 "write username: system:node:{{EC2PrivateDNSName}} and the groups system:bootstrappers, system:nodes",
             ),
         ],
     )
     def test_an_entry_that_would_not_do_what_it_says(self, grant: str, words: str) -> None:
         found = sentence(grants(grant), self.world(), "never-matches")
-        assert found == f"aws-auth of cluster k: mapRoles line 1 would not do what it says: {words}; "
+        assert found == f"aws-auth of cluster k: mapRoles line 1 has no effect as written: {words}; "
 
     def test_what_was_wrong_with_aws_auth_before_is_told(self) -> None:
         data = {
-            "mapRoles": f"- roleARN: {role_arn('x')}\n  username: x\n- rolearn: {role_arn('y', path='/p/')}\n  username: y\n"
+            "mapRoles": f"- roleARN: {role_arn('x')}\n  username: x\n- rolearn: {role_arn('y', path='/p/')}\n  username: z\n"
         }
         found = [
             f

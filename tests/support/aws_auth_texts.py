@@ -37,7 +37,7 @@ def entries(draw: st.DrawFn, key: str) -> tuple[str, str]:
         [f"{spelled}: {value(arn)}"],
         [f"username: {value(draw(words))}"],
         groups,
-        ["sso: {permissionSetName: x, accountID: '1'}"],
+        ["team: {name: x, contact: '1'}"],
         ["note: |", "  text", "", "  more"],
     ]
     chosen = draw(st.permutations(fields[: draw(st.integers(2, 5))]))

@@ -186,7 +186,7 @@ def test_guards_know_the_caller_the_nodes_and_the_administrators(shell: Shell, t
         check=True,
     )
     refused = shell.refused("remove", f"{A}:role/Boss", "--kubeconfig", str(config))
-    assert f"you would lock yourself out: aws-auth mapRoles line 5 lets in {A}:role/Boss" in refused
+    assert f"this would lock you out: you get in as {A}:role/Boss by aws-auth mapRoles line 5" in refused
     assert "--allow lockout-caller" in refused
     demoted = shell.refused("set", f"{A}:role/Boss", "--group", "x", "--kubeconfig", str(config))
     assert "you would no longer be an administrator" in demoted

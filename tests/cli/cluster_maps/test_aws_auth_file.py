@@ -89,7 +89,7 @@ def test_a_dry_run_shows_and_changes_nothing(file: Path) -> None:
         (
             ("set", f"{A}:role/X", "--username", "x", "--group", "system:masters"),
             "system-masters",
-            "which no rule of the cluster can limit",
+            "which no RBAC rule can limit",
         ),
         (("set", f"{A}:role/team/X", "--username", "x"), "never-matches", f"write {A}:role/X"),
         (

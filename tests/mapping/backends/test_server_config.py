@@ -84,7 +84,6 @@ def test_the_full_format() -> None:
         ("server:\n  mapRoles:\n  - roleARN: nonsense\n    username: x", 3),
         ("server:\n  mapRoles:\n  - username: x", 3),
         ("server:\n  mapUsers: x", 2),
-        ("server:\n  mapAccounts: ['1']", 2),
         ("server:\n  reservedPrefixConfig:\n  - backendMode: Nope", 3),
     ],
 )

@@ -214,7 +214,7 @@ def test_a_misspelt_key_is_one_finding() -> None:
 
 
 def test_findings_come_in_order_of_section_and_line() -> None:
-    found = lint({"mapAccounts": "- 1\n", "mapUsers": "- x\n", "mapRoles": role() * 2 + "- x\n"})
+    found = lint({"mapAccounts": "- 1\n", "mapUsers": "- x\n", "mapRoles": role() + role(username="z") + "- x\n"})
     assert [(f.section, f.line) for f in found] == [
         ("mapRoles", 1),
         ("mapRoles", 7),

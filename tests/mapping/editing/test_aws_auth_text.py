@@ -48,7 +48,7 @@ PEOPLE_STYLE = f"""\
 
 - rolearn: "{DEV}"
   username: "dev:{{{{SessionName}}}}"
-  sso: {{permissionSetName: x}}
+  team: {{name: x}}
   groups:
     # the team's own
     - "developers"

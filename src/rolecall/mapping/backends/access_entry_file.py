@@ -18,9 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
 
 from rolecall.arn import PrincipalArn
 from rolecall.errors import InvalidArnError
@@ -40,7 +37,7 @@ from rolecall.mapping.access_entries import (
 )
 from rolecall.mapping.backends.chain import AccessEntryBackend, path_free
 from rolecall.mapping.reading.aws_auth import Problem
-from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, by_lower_key, compose, is_null, line_of
+from rolecall.mapping.reading.bounded_yaml import Kind, Node, UnreadableYamlError, by_lower_key, compose, is_null
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +59,25 @@ def parse_access_entry_file(text: str, known_policies: frozenset[str] | None = N
     except UnreadableYamlError as error:
         return AccessEntryFile(empty, (Problem("", error.line, error.what),))
     items = by_lower_key(node).get("accessentries") if node is not None else None
-    if not isinstance(items, yaml.SequenceNode):
+    if items is None or items.kind is not Kind.SEQUENCE:
         return AccessEntryFile(empty, (Problem("", 1, "not an object with a list accessEntries"),))
-    if len(items.value) > MAX_ENTRIES:
-        return AccessEntryFile(empty, (Problem("", line_of(items), f"more than {MAX_ENTRIES} entries"),))
+    if len(items.children) > MAX_ENTRIES:
+        return AccessEntryFile(empty, (Problem("", items.line, f"more than {MAX_ENTRIES} entries"),))
     problems: list[Problem] = []
     by_id: dict[str, AccessEntry] = {}
     by_arn: dict[str, AccessEntry] = {}
     seen: dict[str, int] = {}
-    for item in items.value:
+    for item in items.children:
         try:
             entry = _entry(item, known_policies)
         except (EntryError, InvalidArnError, ValueError) as error:
-            problems.append(Problem("accessEntries", line_of(item), getattr(error, "what", str(error))))
+            problems.append(Problem("accessEntries", item.line, getattr(error, "what", str(error))))
             continue
         if entry.principal_arn in seen:
             problems.append(
-                Problem("accessEntries", line_of(item), f"line {seen[entry.principal_arn]} is for the same principal")
+                Problem("accessEntries", item.line, f"line {seen[entry.principal_arn]} is for the same principal")
             )
-        seen[entry.principal_arn] = line_of(item)
+        seen[entry.principal_arn] = item.line
         if entry.principal_id:
             by_id[entry.principal_id] = entry
         else:
@@ -88,8 +85,8 @@ def parse_access_entry_file(text: str, known_policies: frozenset[str] | None = N
     return AccessEntryFile(AccessEntryBackend(by_id, by_arn), tuple(problems))
 
 
-def _entry(node: yaml.Node, known_policies: frozenset[str] | None) -> AccessEntry:
-    if not isinstance(node, yaml.MappingNode):
+def _entry(node: Node, known_policies: frozenset[str] | None) -> AccessEntry:
+    if node.kind is not Kind.MAPPING:
         raise ValueError("the entry is not a mapping")
     fields = by_lower_key(node)
     entry_type = EntryType(_text(fields, "type") or EntryType.STANDARD)
@@ -133,7 +130,7 @@ def make_entry(
     )
 
 
-def _policy(node: yaml.Node) -> AssociatedPolicy:
+def _policy(node: Node) -> AssociatedPolicy:
     fields = by_lower_key(node)
     scope = fields.get("accessscope")
     inner = by_lower_key(scope) if scope is not None else {}
@@ -144,23 +141,23 @@ def _policy(node: yaml.Node) -> AssociatedPolicy:
     )
 
 
-def _text(fields: Mapping[str, yaml.Node], key: str) -> str:
+def _text(fields: Mapping[str, Node], key: str) -> str:
     node = fields.get(key)
     if is_null(node):
         return ""
-    if not isinstance(node, yaml.ScalarNode):
+    if node is None or node.kind is not Kind.SCALAR:
         raise ValueError(f"{key} is not a text")
-    return str(node.value)
+    return node.value
 
 
-def _texts(fields: Mapping[str, yaml.Node], key: str) -> tuple[str, ...]:
+def _texts(fields: Mapping[str, Node], key: str) -> tuple[str, ...]:
     node = fields.get(key)
     if is_null(node):
         return ()
     return tuple(_text({key: item}, key) for item in _list(node))
 
 
-def _list(node: Any) -> list[yaml.Node]:
-    if not isinstance(node, yaml.SequenceNode):
+def _list(node: Node | None) -> list[Node]:
+    if node is None or node.kind is not Kind.SEQUENCE:
         raise ValueError("not a list where one is needed")
-    return list(node.value)
+    return node.children

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import yaml
-
 from rolecall.mapping.backends.chain import DYNAMIC_FILE, Backend, Match, TableBackend, UserIdBackend, path_free
 from rolecall.mapping.backends.entry_table import MatchOptions, build_table
 from rolecall.mapping.reading.aws_auth import Problem
-from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, by_lower_key, compose
+from rolecall.mapping.reading.bounded_yaml import Kind, Node, UnreadableYamlError, by_lower_key
 from rolecall.mapping.reading.entries import ROLES, USERS, EntryReader
+from rolecall.mapping.reading.json_text import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,10 @@ def parse_dynamic_file(text: str, *, user_id_strict: bool, options: MatchOptions
     """The mappings in a text; never fails, what is wrong is in ``problems``."""
     empty = UserIdBackend(DYNAMIC_FILE, {})
     try:
-        node = compose(text)
+        node = read_json(text)
     except UnreadableYamlError as error:
         return DynamicFile(empty, (Problem("", error.line, error.what),))
-    if not isinstance(node, yaml.MappingNode):
+    if node.kind is not Kind.MAPPING:
         return DynamicFile(empty, (Problem("", 1, "not an object with mapRoles, mapUsers and mapAccounts"),))
     fields = by_lower_key(node)
     reader = EntryReader()
@@ -65,9 +64,15 @@ def parse_dynamic_file(text: str, *, user_id_strict: bool, options: MatchOptions
         table, wrong, doubts = build_table(with_arn, accounts, options)
         problems += wrong
         backend = TableBackend(DYNAMIC_FILE, table, where)
-    return DynamicFile(backend, tuple(problems), doubts, _text(fields, "version"), _text(fields, "lastupdateddatetime"))
+    return DynamicFile(
+        backend,
+        tuple(problems),
+        (*reader.doubts, *doubts),
+        _text(fields, "version"),
+        _text(fields, "lastupdateddatetime"),
+    )
 
 
-def _text(fields: dict[str, yaml.Node], key: str) -> str:
+def _text(fields: dict[str, Node], key: str) -> str:
     node = fields.get(key)
-    return node.value if isinstance(node, yaml.ScalarNode) else ""
+    return node.value if node is not None else ""

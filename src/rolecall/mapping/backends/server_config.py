@@ -12,16 +12,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import yaml
-
 from rolecall.arn import PARTITIONS, Arn
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.mapping.backends.chain import BACKEND_MODES, DEPRECATED_MODES, DYNAMIC_FILE, MOUNTED_FILE, TableBackend
 from rolecall.mapping.backends.entry_table import EntryTable, MatchOptions, build_table
 from rolecall.mapping.go_values import parse_bool
 from rolecall.mapping.reading.aws_auth import Problem
-from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, by_lower_key, compose, is_null, line_of, members
-from rolecall.mapping.reading.entries import ROLES, USERS, EntryReader
+from rolecall.mapping.reading.bounded_yaml import (
+    Kind,
+    Node,
+    UnreadableYamlError,
+    by_lower_key,
+    duplicate_key,
+    is_null,
+    members,
+    read_document,
+)
+from rolecall.mapping.reading.entries import ROLES, USERS, EntryReader, number_text
+from rolecall.mapping.reading.go_scalars import GoYaml, scalar_value
 from rolecall.tokens import LONGEST_TOKEN, MAX_TOKEN_LENGTH, is_cluster_id
 from rolecall.tokens.regions import MAX_MORE, wrong_regions
 
@@ -150,26 +158,37 @@ class ConfigReading:
 
 
 def read_server_config(text: str, options: MatchOptions, where: str = "") -> ConfigReading:
-    """The configuration in a text; never fails, what is wrong is in ``problems``."""
+    """The configuration in a text; never fails, what is wrong is in ``problems``.
+
+    As the original, it reads the first YAML document, and no key may be given twice, in any case of letters.
+    """
     empty = TableBackend(MOUNTED_FILE, EntryTable(), where)
     try:
-        node = compose(text)
+        document = read_document(text, GoYaml.V3)
+        if document.fault is not None:
+            raise document.fault
     except UnreadableYamlError as error:
         return ConfigReading({}, empty, problems=(Problem("", error.line, error.what),))
-    if node is None:
+    node = document.root
+    if node is None or is_null(node):
         return ConfigReading({}, empty)
-    if not isinstance(node, yaml.MappingNode):
-        return ConfigReading({}, empty, problems=(Problem("", line_of(node), "not a mapping of settings"),))
+    if node.kind is not Kind.MAPPING:
+        return ConfigReading({}, empty, problems=(Problem("", node.line, "not a mapping of settings"),))
     problems: list[Problem] = []
     doubts: list[Problem] = []
-    top = by_lower_key(node)
-    server = top.get("server")
-    if server is not None and not is_null(server) and not isinstance(server, yaml.MappingNode):
-        problems.append(Problem("server", line_of(server), "not a mapping of settings"))
+    if found := duplicate_key(node, any_case=True):
+        again, first = found
+        problems.append(Problem("", again.line, f"{again.value} is given twice, also in line {first.line}"))
+    if document.more:
+        doubts.append(Problem("", document.more, "a second YAML document begins here, and nobody reads it"))
+    server = by_lower_key(node, GoYaml.V3).get("server")
+    is_mapping = server is not None and server.kind is Kind.MAPPING
+    if server is not None and not is_null(server) and not is_mapping:
+        problems.append(Problem("server", server.line, "not a mapping of settings"))
     values = dict(_values(node, "", problems, doubts))
-    if isinstance(server, yaml.MappingNode):
+    if server is not None and is_mapping:
         values |= _values(server, "server.", problems, doubts)
-    maps = by_lower_key(server) if isinstance(server, yaml.MappingNode) else {}
+    maps = by_lower_key(server, GoYaml.V3)
     reader = EntryReader(loose=True)
     entries = [*reader.entries(maps.get("maproles"), ROLES), *reader.entries(maps.get("mapusers"), USERS)]
     table, wrong, unsure = build_table(entries, reader.accounts(maps.get("mapaccounts")), options)
@@ -179,28 +198,28 @@ def read_server_config(text: str, options: MatchOptions, where: str = "") -> Con
         TableBackend(MOUNTED_FILE, table, where),
         reserved,
         (*problems, *reader.problems, *wrong),
-        (*doubts, *unsure),
+        (*doubts, *reader.doubts, *unsure),
     )
 
 
-def _values(node: yaml.Node, prefix: str, problems: list[Problem], doubts: list[Problem]) -> Iterator[tuple[str, Any]]:
-    for key, value in members(node):
-        name = prefix + key.value.lower()
+def _values(node: Node, prefix: str, problems: list[Problem], doubts: list[Problem]) -> Iterator[tuple[str, Any]]:
+    for spelled, (key, value) in members(node, GoYaml.V3).items():
+        name = prefix + spelled.lower()
         known = _FIELDS.get(name)
         if known is None:
             if name not in _MAPS and name not in _CLIENTS and name != "server":
-                doubts.append(Problem("", line_of(key), f"{prefix}{key.value} is not a setting"))
+                doubts.append(Problem("", key.line, f"{prefix}{spelled} is not a setting"))
         elif not is_null(value):
             try:
                 yield known.name, _convert(value, known.default)
             except ValueError:
-                problems.append(Problem("", line_of(value), f"{prefix}{key.value} is not of the right kind"))
+                problems.append(Problem("", value.line, f"{prefix}{spelled} is not of the right kind"))
 
 
-def _convert(node: yaml.Node, default: Any) -> Any:
+def _convert(node: Node, default: Any) -> Any:
     if default is None or not isinstance(default, (bool, int, str)):
-        if isinstance(node, yaml.SequenceNode):
-            return tuple(_scalar(item) for item in node.value)
+        if node.kind is Kind.SEQUENCE:
+            return tuple(_scalar(item) for item in node.children)
         return tuple(_scalar(node).replace(",", " ").split())
     text = _scalar(node)
     if isinstance(default, bool):
@@ -216,37 +235,39 @@ def _convert(node: yaml.Node, default: Any) -> Any:
     return text
 
 
-def _scalar(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode):
+def _scalar(node: Node) -> str:
+    """A value as text, as viper makes it (cast.ToString): numbers in decimal digits."""
+    if node.kind is not Kind.SCALAR:
         raise ValueError
-    return str(node.value)
+    value = scalar_value(node, GoYaml.V3, strict=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return node.value if value is None or isinstance(value, str) else number_text(value)
 
 
-def _reserved(node: yaml.Node | None, problems: list[Problem]) -> dict[str, tuple[str, ...]]:
+def _reserved(node: Node | None, problems: list[Problem]) -> dict[str, tuple[str, ...]]:
     """Prefixes by backend; those of several items for one backend count together."""
     found: dict[str, tuple[str, ...]] = {}
     if node is None or is_null(node):
         return found
-    for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-        keys = by_lower_key(item)
+    for item in node.children if node.kind is Kind.SEQUENCE else [node]:
+        keys = by_lower_key(item, GoYaml.V3)
         mode, prefixes = keys.get("backendmode"), keys.get("usernameprefixreservelist")
-        if not isinstance(mode, yaml.ScalarNode):
-            problems.append(Problem("reservedPrefixConfig", line_of(item), "backendMode is missing"))
+        if mode is None or mode.kind is not Kind.SCALAR:
+            problems.append(Problem("reservedPrefixConfig", item.line, "backendMode is missing"))
             continue
         try:
             name = mode_name(mode.value)
             found[name] = found.get(name, ()) + tuple(_prefixes(prefixes))
         except (ValueError, ConfigError):
-            problems.append(
-                Problem("reservedPrefixConfig", line_of(item), "a backend and a list of prefixes is needed")
-            )
+            problems.append(Problem("reservedPrefixConfig", item.line, "a backend and a list of prefixes is needed"))
     return found
 
 
-def _prefixes(node: yaml.Node | None) -> Iterator[str]:
+def _prefixes(node: Node | None) -> Iterator[str]:
     if node is None or is_null(node):
         return
-    for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+    for item in node.children if node.kind is Kind.SEQUENCE else [node]:
         # viper splits a text at its commas and nowhere else: a prefix may have a space.
         yield from _scalar(item).split(",") if item is node else (_scalar(item),)
 

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rolecall.lines import yaml_lines
-from rolecall.mapping.editing.entry_text import EntryStyle, edit_entry, entry_style
+from rolecall.mapping.editing.entry_text import edit_entry, entry_style
+from rolecall.mapping.editing.list_edits import append_item, item_spans, refuse_shared_anchors
 from rolecall.mapping.editing.sections import (
     ACCOUNTS,
     ARN_KEYS,
@@ -25,11 +26,10 @@ from rolecall.mapping.editing.sections import (
     fields,
     read_section,
 )
-from rolecall.mapping.editing.yaml_lists import append_in_brackets, item_span, on_whole_lines
+from rolecall.mapping.editing.yaml_lists import on_whole_lines
 from rolecall.mapping.editing.yaml_text import (
     Edit,
     Kind,
-    Node,
     dash_before,
     last_line_end,
     line_break,
@@ -39,7 +39,7 @@ from rolecall.mapping.editing.yaml_text import (
     scalar_text,
     splice,
 )
-from rolecall.mapping.reading.aws_auth import AwsAuthEntry, parse_aws_auth
+from rolecall.mapping.reading.aws_auth import AwsAuthEntry, arn_key, parse_aws_auth
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +89,28 @@ class Removed:
 def set_entry(data: Mapping[str, str], section: str, arn: str, username: str, groups: Sequence[str]) -> dict[str, str]:
     """Map ``arn`` to ``username`` and ``groups``: the entry in force is changed where it stands, or one is added.
 
-    :raises YamlTextError: the text is no YAML, or the entry cannot be changed alone (anchors, merge keys, tabs).
+    :raises YamlTextError: the text is not YAML, or the entry cannot be changed alone (anchors, merge keys, tabs).
     """
     groups = tuple(groups)
     if not arn.strip() or any(not group for group in groups):
         raise AwsAuthEditError("an entry needs an ARN, and no group may be empty", where=section)
     read = _entries(data, section)
     text, tree, entries = read.text, read.tree, read.entries
-    found = _last(entries, arn)
+    found = _in_force(entries, arn)
     before = [fields(entry) for entry in entries]
     if found is None:
         style = entry_style(text, tree, ARN_KEYS[section])
         flow = style.flow(arn, username, groups)
         lines = [flow] if style.braces else style.lines(arn, username, groups)
-        result = _append(text, tree, style, lines, flow)
-        after = [*before, (arn, username, groups)]
+        result = append_item(text, tree, style, lines, flow)
+        after = [*before, (arn, username, groups, None)]
     else:
         entry = entries[found]
         if (entry.username, entry.groups) == (username, groups):
             return dict(data)
         item = read.items[found]
         result = on_whole_lines(text, lambda text: edit_entry(text, item, section, entry, username, groups))
-        after = [*before[:found], (entry.arn, username, groups), *before[found + 1 :]]
+        after = [*before[:found], (entry.arn, username, groups, entry.sso), *before[found + 1 :]]
     return checked(data, section, result, after, touched=found)
 
 
@@ -118,12 +118,12 @@ def remove_entry(data: Mapping[str, str], section: str, arn: str) -> tuple[dict[
     """Take out every entry of ``arn``, and say what was taken. Comments that stand before an entry stay."""
     read = _entries(data, section)
     text, tree, entries, items = read.text, read.tree, read.entries, read.items
-    wanted = [index for index, entry in enumerate(entries) if entry.arn.lower() == arn.lower() and entry.arn]
+    wanted = [index for index, entry in enumerate(entries) if entry.arn and arn_key(entry.arn) == arn_key(arn)]
     if not wanted:
         return dict(data), Removed(section, _digest(text), ())
     assert tree is not None
-    _refuse_shared_anchors(section, tree, [items[index] for index in wanted])
-    spans = dict(zip(wanted, _spans(text, tree, [items[index] for index in wanted]), strict=True))
+    refuse_shared_anchors(section, tree, [items[index] for index in wanted])
+    spans = dict(zip(wanted, item_spans(text, tree, [items[index] for index in wanted]), strict=True))
     remaining = splice(text, [Edit(start, end, "") for start, end in spans.values()])
     removed = []
     for index, (start, end) in spans.items():
@@ -153,9 +153,9 @@ def restore_entries(data: Mapping[str, str], removed: Removed) -> dict[str, str]
         for entry in removed.entries:
             text = text[: entry.offset] + entry.text + text[entry.offset :]
         return {**result, section: text} if removed.entries else result
-    taken = {entry.arn.lower() for entry in removed.entries}
+    taken = {arn_key(entry.arn) for entry in removed.entries}
     for mapped in parse_aws_auth(result).entries:
-        if mapped.section == section and mapped.arn.lower() in taken:
+        if mapped.section == section and arn_key(mapped.arn) in taken:
             raise AwsAuthEditError(
                 f"{mapped.arn} was mapped again since",
                 where=place(section, mapped.line),
@@ -169,14 +169,14 @@ def restore_entries(data: Mapping[str, str], removed: Removed) -> dict[str, str]
 def set_account(data: Mapping[str, str], account: str) -> dict[str, str]:
     """Add an account id to ``mapAccounts``, quoted so that no reader takes it for a number."""
     if not (len(account) == 12 and account.isascii() and account.isdigit()):
-        raise AwsAuthEditError(f"{account!r} is no account id", advice="an account id has 12 digits")
+        raise AwsAuthEditError(f"{account!r} is not an account id", advice="an account id has 12 digits")
     read = read_section(data, ACCOUNTS)
     before = read.aws_auth.accounts
     if account in before:
         return dict(data)
     style = entry_style(read.text, read.tree, "")
     quoted = scalar_text(account, style.quote or '"', flow=True)
-    result = _append(read.text, read.tree, style, [quoted], quoted)
+    result = append_item(read.text, read.tree, style, [quoted], quoted)
     return checked(data, ACCOUNTS, result, before | {account})
 
 
@@ -187,8 +187,8 @@ def remove_account(data: Mapping[str, str], account: str) -> dict[str, str]:
     items = [item for item in tree.children if item.kind is Kind.SCALAR and item.value == account] if tree else []
     if tree is None or not items:
         return dict(data)
-    _refuse_shared_anchors(ACCOUNTS, tree, items)
-    result = splice(text, [Edit(start, end, "") for start, end in _spans(text, tree, items)])
+    refuse_shared_anchors(ACCOUNTS, tree, items)
+    result = splice(text, [Edit(start, end, "") for start, end in item_spans(text, tree, items)])
     return checked(data, ACCOUNTS, result, read.aws_auth.accounts - {account})
 
 
@@ -198,63 +198,15 @@ def _entries(data: Mapping[str, str], section: str) -> Section:
     return read_section(data, section)
 
 
-def _last(entries: Sequence[AwsAuthEntry], arn: str) -> int | None:
-    return max((index for index, entry in enumerate(entries) if entry.arn.lower() == arn.lower()), default=None)
+def _in_force(entries: Sequence[AwsAuthEntry], arn: str) -> int | None:
+    """The number of the entry that counts for an ARN: the last that the authenticator does not drop."""
+    key = arn_key(arn)
+    matching = (index for index, entry in enumerate(entries) if arn_key(entry.arn) == key and not entry.is_dropped)
+    return max(matching, default=None)
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _append(text: str, tree: Node | None, style: EntryStyle, lines: Sequence[str], flow: str) -> str:
-    """``text`` with one more item at the end of its list."""
-    if tree is None or (not tree.children and _alone(text, tree)):
-        if tree is not None:
-            text = splice(text, [Edit(tree.start, tree.end, "")])
-        if not text.strip():
-            text, end = "", "\n"
-        else:
-            end = line_break(text, 0)
-        return on_whole_lines(
-            text, lambda text: text + "".join(style.item_line(i, x) + end for i, x in enumerate(lines))
-        )
-    if tree.is_block:
-        return on_whole_lines(text, lambda text: _append_lines(text, style, lines))
-    return append_in_brackets(text, tree, flow)
-
-
-def _alone(text: str, tree: Node) -> bool:
-    """Whether an empty list stands at the start of a line of its own."""
-    return tree.column == 0 and not text[tree.end :].split("\n", 1)[0].strip()
-
-
-def _append_lines(text: str, style: EntryStyle, lines: Sequence[str]) -> str:
-    at = len(text.rstrip(" \r\n")) if text.strip() else 0
-    at = text.find("\n", at) + 1
-    end = line_break(text, at)
-    gap = end if style.blank_between else ""
-    return text[:at] + gap + "".join(style.item_line(i, line) + end for i, line in enumerate(lines)) + text[at:]
-
-
-def _spans(text: str, tree: Node, items: Sequence[Node]) -> list[tuple[int, int]]:
-    """What to cut so that the items are gone, in order and apart from each other."""
-    spans: list[tuple[int, int]] = []
-    for item in items:
-        start, end = item_span(text, tree, item)
-        spans.append((max(start, spans[-1][1]) if spans else start, end))
-    return spans
-
-
-def _refuse_shared_anchors(section: str, tree: Node, items: Sequence[Node]) -> None:
-    gone = {id(node) for item in items for node in item.walk()}
-    anchors = {node.anchor for item in items for node in item.walk() if node.anchor}
-    for node in tree.walk():
-        if node.kind is Kind.ALIAS and node.value in anchors and id(node) not in gone:
-            raise AwsAuthEditError(
-                f"the entry defines &{node.value}, which line {node.line} uses",
-                where=place(section, items[0].line),
-                advice="write the values out in both entries first",
-            )
 
 
 def _place_of(removed: RemovedEntry, arns: Sequence[str]) -> int:
@@ -270,7 +222,7 @@ def _put_back(data: dict[str, str], section: str, removed: RemovedEntry) -> dict
     text, tree, entries = read.text, read.tree, read.entries
     index = _place_of(removed, [entry.arn.lower() for entry in entries])
     expected = [fields(entry) for entry in entries]
-    expected.insert(index, (removed.arn, removed.username, removed.groups))
+    expected.insert(index, (removed.arn, removed.username, removed.groups, None))
     lines = _indented(removed.text.strip("\r\n"), tree.column if tree and tree.is_block else None)
     if tree is None:
         result = (text + "\n" if text and not text.endswith("\n") else text) + lines + "\n"

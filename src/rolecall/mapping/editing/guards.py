@@ -1,19 +1,22 @@
-"""What a change of aws-auth must not do unless it is asked for by name: lock out, make administrators, map nobody.
+"""What a change of aws-auth must not do unless its guard is overridden: lock out, make administrators, map nobody.
 
-Pure functions over the texts before and after; commands and plans ask them, people override one by its name. Source of
-the need: aws/containers-roadmap issues 185 and 1209 (one bad edit, and nobody can get back in, nodes included).
+Pure functions over the texts before and after; commands and plans ask them, people override one with ``--allow``. An
+entry counts if somebody gets in by it (:mod:`rolecall.mapping.editing.reach`). Source of the need:
+aws/containers-roadmap issues 185 and 1209 (one bad edit, and nobody can get back in, nodes included), aws-cdk issue
+6982 (the entry that was left could not match).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from rolecall.arn import Arn
-from rolecall.mapping.editing.lint import Severity, lint
-from rolecall.mapping.reading.aws_auth import AwsAuth, AwsAuthEntry, parse_aws_auth
+from rolecall.mapping.editing.lint import Finding, Severity
+from rolecall.mapping.editing.reach import NO_NODE, Reach, Reachable
+from rolecall.mapping.reading.aws_auth import AwsAuthEntry
 
 MASTERS = "system:masters"
 _NO_ARNS: Collection[str] = ()
@@ -59,6 +62,7 @@ class Administrators:
 
 
 _MASTERS_ALONE = Administrators()
+Judge = Callable[[AwsAuthEntry | None], bool]
 
 
 def refusals(
@@ -68,79 +72,118 @@ def refusals(
     caller: str = "",
     administrators: Administrators = _MASTERS_ALONE,
     by_entry: Collection[str] = _NO_ARNS,
+    gone: Collection[str] = _NO_ARNS,
 ) -> tuple[Refusal, ...]:
-    """Why a change from ``old`` to ``new`` (the ConfigMap's ``data``) is not made without being asked for by name.
+    """Why a change from ``old`` to ``new`` (the ConfigMap's ``data``) is not made unless the guard is overridden.
 
-    :param caller: canonical ARN of whoever makes it; empty where aws-auth does not let them in.
+    :param caller: canonical ARN of the person who makes it; empty if aws-auth does not let them in.
     :param by_entry: canonical ARNs, lower case, that an access entry maps: aws-auth does not count for them.
+    :param gone: canonical ARNs, lower case, of principals that IAM does not have: nobody gets in by their entries.
     """
-    before, after = parse_aws_auth(old), parse_aws_auth(new)
+    before, after = Reachable(old), Reachable(new)
     found = [
         *_caller(before, after, caller, administrators, by_entry),
         *_nodes(before, after, by_entry),
-        *_last_admin(before, after, administrators, by_entry),
+        *_last_admin(before, after, administrators, {*by_entry, *gone}),
         *_masters(before, after),
-        *_never_matches(old, new),
+        *_never_matches(before.findings, after.findings),
     ]
     return tuple(found)
 
 
+def administrator_arns(
+    data: Mapping[str, str], administrators: Administrators = _MASTERS_ALONE, by_entry: Collection[str] = _NO_ARNS
+) -> tuple[str, ...]:
+    """The ARNs of the entries by which somebody may get in as an administrator."""
+    found = Reachable(data)
+    return tuple(
+        entries[0].arn
+        for key, entries in found.in_force().items()
+        if key not in by_entry and entries[0].arn and _best(found, entries, administrators.include)
+    )
+
+
+def _best(found: Reachable, entries: Collection[AwsAuthEntry], judge: Judge) -> Reach:
+    """Whether somebody gets in as what ``judge`` asks for; of several possible entries all have to agree."""
+    reaches = [found.reach(entry) if judge(entry) else Reach.NOBODY for entry in entries]
+    if not reaches or not any(reaches):
+        return Reach.NOBODY
+    return min(reaches) or Reach.DOUBTFUL
+
+
 def _caller(
-    before: AwsAuth, after: AwsAuth, caller: str, administrators: Administrators, by_entry: Collection[str]
+    before: Reachable, after: Reachable, caller: str, administrators: Administrators, by_entry: Collection[str]
 ) -> Iterator[Refusal]:
     if not caller or caller.lower() in by_entry:
         return
     account = Arn.parse(caller).account
-    old, new = before.find(caller, account), after.find(caller, account)
-    if old is not None and new is None:
-        text = f"you would lock yourself out: {old} lets in {caller}, and after this change nothing does"
+    old, new = (found.aws_auth.candidates(caller, account) for found in (before, after))
+    source = f"{old[0]}" if old else ""
+    if _best(after, new, _anybody) < _best(before, old, _anybody):
+        text = f"this would lock you out: you get in as {caller} by {source}, and nothing else lets you in"
         yield Refusal(Guard.LOCKOUT_CALLER, text)
-    elif administrators.include(old) and not administrators.include(new):
-        text = f"you would no longer be an administrator: {old} makes {caller} one, and after this change nothing does"
+    elif _best(after, new, administrators.include) < _best(before, old, administrators.include):
+        text = f"you would no longer be an administrator: {source} makes {caller} one, and nothing else does"
         yield Refusal(Guard.LOCKOUT_CALLER, text)
 
 
-def _is_node(entry: AwsAuthEntry | None) -> bool:
+def _anybody(entry: AwsAuthEntry | None) -> bool:
+    return entry is not None
+
+
+def _nodes(before: Reachable, after: Reachable, by_entry: Collection[str]) -> Iterator[Refusal]:
+    for key, entries in before.in_force().items():
+        if key in by_entry:
+            continue
+        old = _best(before, entries, lambda entry: _is_node(before, entry))
+        if _best(after, after.entries_for(key), lambda entry: _is_node(after, entry)) < old:
+            entry = entries[0]
+            text = f"nodes would be locked out: those of {entry.arn or entry.sso} get in by {entry}, and nothing else"
+            yield Refusal(Guard.LOCKOUT_NODES, f"{text} lets them in")
+
+
+def _is_node(found: Reachable, entry: AwsAuthEntry | None) -> bool:
     # Kubernetes documentation, "Using Node Authorization": both are needed.
-    return entry is not None and "system:nodes" in entry.groups and entry.username.startswith("system:node:")
-
-
-def _nodes(before: AwsAuth, after: AwsAuth, by_entry: Collection[str]) -> Iterator[Refusal]:
-    for arn, entry in before.roles.items():
-        if _is_node(entry) and not _is_node(after.roles.get(arn)) and arn not in by_entry:
-            text = (
-                f"nodes would be locked out: {entry} lets in those of {entry.arn}, and after this change nothing does"
-            )
-            yield Refusal(Guard.LOCKOUT_NODES, text)
+    if entry is None or "system:nodes" not in entry.groups or not entry.username.startswith("system:node:"):
+        return False
+    return not NO_NODE & set(found.codes(entry))
 
 
 def _last_admin(
-    before: AwsAuth, after: AwsAuth, administrators: Administrators, by_entry: Collection[str]
+    before: Reachable, after: Reachable, administrators: Administrators, aside: Collection[str]
 ) -> Iterator[Refusal]:
-    def admins(found: AwsAuth) -> list[AwsAuthEntry]:
-        entries = {**found.users, **found.roles}
-        return [entry for arn, entry in entries.items() if arn not in by_entry and administrators.include(entry)]
+    if administrators.elsewhere:
+        return
 
-    old = admins(before)
-    if old and not admins(after) and not administrators.elsewhere:
-        arns = ", ".join(entry.arn for entry in old[:3])
-        text = f"nobody would be an administrator any more: now it is {arns}, and after this change it is no one"
+    def admins(found: Reachable) -> dict[str, Reach]:
+        return {
+            entries[0].arn or str(entries[0].sso): reach
+            for key, entries in found.in_force().items()
+            if key not in aside and (reach := _best(found, entries, administrators.include))
+        }
+
+    old, new = admins(before), admins(after)
+    if max(new.values(), default=Reach.NOBODY) < max(old.values(), default=Reach.NOBODY):
+        arns = ", ".join(sorted(old, key=lambda arn: -old[arn])[:3])
+        text = f"nobody would be an administrator any more: the last one is {arns}"
         yield Refusal(Guard.LOCKOUT_LAST_ADMIN, text)
 
 
-def _masters(before: AwsAuth, after: AwsAuth) -> Iterator[Refusal]:
-    for old, new in ((before.roles, after.roles), (before.users, after.users)):
-        for arn, entry in new.items():
-            had = old.get(arn)
-            if MASTERS in entry.groups and not (had and MASTERS in had.groups):
-                text = f"{entry.arn} would be in {MASTERS}, which no rule of the cluster can limit"
-                yield Refusal(Guard.SYSTEM_MASTERS, text)
+def _masters(before: Reachable, after: Reachable) -> Iterator[Refusal]:
+    def masters(found: Reachable) -> dict[str, AwsAuthEntry]:
+        return {key: entry for key, entries in found.in_force().items() for entry in entries if MASTERS in entry.groups}
+
+    had = masters(before)
+    for key, entry in masters(after).items():
+        if key not in had:
+            text = f"{entry.arn or entry.sso} would be in {MASTERS}, which no RBAC rule can limit"
+            yield Refusal(Guard.SYSTEM_MASTERS, text)
 
 
-def _never_matches(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Refusal]:
+def _never_matches(old: Collection[Finding], new: Collection[Finding]) -> Iterator[Refusal]:
     """Errors that the change brings in; those that were there before are no reason to refuse it."""
-    known = Counter((f.code, f.section, f.arn) for f in lint(old) if f.severity is Severity.ERROR)
-    for finding in lint(new):
+    known = Counter((f.code, f.section, f.arn) for f in old if f.severity is Severity.ERROR)
+    for finding in new:
         key = (finding.code, finding.section, finding.arn)
         if finding.severity is not Severity.ERROR:
             continue
@@ -149,4 +192,4 @@ def _never_matches(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[R
             continue
         advice = f": {finding.advice}" if finding.advice else ""
         place = f"{finding.section} line {finding.line}"
-        yield Refusal(Guard.NEVER_MATCHES, f"{place} would not do what it says: {finding.text}{advice}")
+        yield Refusal(Guard.NEVER_MATCHES, f"{place} has no effect as written: {finding.text}{advice}")

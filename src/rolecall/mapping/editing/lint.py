@@ -19,7 +19,7 @@ from rolecall.arn import PARTITIONS, Arn, PrincipalArn, PrincipalKind
 from rolecall.errors import InvalidArnError
 from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.yaml_text import Kind, Node, YamlTextError, parse
-from rolecall.mapping.reading.aws_auth import AwsAuth, AwsAuthEntry, Problem, parse_aws_auth
+from rolecall.mapping.reading.aws_auth import AwsAuth, AwsAuthEntry, Problem, arn_key, parse_aws_auth, says_the_same
 from rolecall.mapping.templates import PLACEHOLDERS
 
 SECTIONS = ("mapRoles", "mapUsers", "mapAccounts")
@@ -66,20 +66,26 @@ class Finding:
         return f"{place}: {self.severity}: {self.text} [{self.code}]"
 
 
+_LAST = "remove this entry or put its groups into the one that counts, which is the last"
 _OF_PROBLEMS: dict[str, tuple[Severity, str]] = {
-    "shadowed": (Severity.ERROR, "remove this entry or put its groups into the one that counts, which is the last"),
+    "shadowed": (Severity.ERROR, _LAST),
+    "repeated": (Severity.WARNING, "keep one of them"),
+    "undecided": (Severity.ERROR, "keep one of them: the authenticator takes the one that it happens to meet first"),
+    "second-document": (Severity.ERROR, "remove the line --- so that all entries are one list"),
     "too-long": (Severity.ERROR, "map roles instead of single people"),
-    "not-yaml": (Severity.ERROR, "mend the line; nobody of this section gets in until then, nodes included"),
+    "not-yaml": (Severity.ERROR, "fix this line; until then nobody of this section gets in, nodes included"),
     "not-a-list": (Severity.ERROR, "start each entry with a dash"),
     "not-a-mapping": (Severity.ERROR, "write rolearn or userarn, username and groups below one dash"),
     "not-a-string": (Severity.ERROR, "put quotes around it"),
     "groups-not-a-list": (Severity.ERROR, "write each group on its own line with a dash in front"),
     "not-an-account": (Severity.ERROR, 'write 12 digits in quotes: - "111122223333"'),
     "no-arn": (Severity.ERROR, "give rolearn in mapRoles, userarn in mapUsers"),
+    "two-principals": (Severity.ERROR, "remove sso: it is an alpha feature that EKS does not have"),
+    "bad-sso": (Severity.ERROR, "give rolearn: arn:aws:iam::ACCOUNT:role/AWSReservedSSO_NAME_SUFFIX, without a path"),
     "no-principal": (Severity.ERROR, "write arn:aws:iam::ACCOUNT:role/NAME or arn:aws:iam::ACCOUNT:user/NAME"),
     "session-arn": (Severity.ERROR, ""),
     "path": (Severity.ERROR, ""),
-    "wrong-kind": (Severity.WARNING, "move it to the section of its kind: it works here, and tools lose it"),
+    "wrong-kind": (Severity.WARNING, "move it to the section of its kind: it works here, but other tools miss it"),
     "no-username": (Severity.ERROR, "give a username: Kubernetes refuses a user without a name"),
 }
 
@@ -88,9 +94,15 @@ def lint(data: Mapping[str, str]) -> tuple[Finding, ...]:
     """All findings, by section and line; none for a ConfigMap that does what it says, safely."""
     found = parse_aws_auth(data)
     nodes = {section: _items(data.get(section, ""), section) for section in SECTIONS}
+    items = {(section, node.line): node for section, of_it in nodes.items() for node in of_it}
+    entries = {(entry.section, entry.line): entry for entry in found.entries}
     findings: list[Finding] = []
     findings += _whole(data)
-    findings += (_of_problem(problem, found, data) for problem in found.problems if not _explained(problem, nodes))
+    findings += (
+        _of_problem(problem, entries.get((problem.section, problem.line)), data)
+        for problem in found.problems
+        if not _explained(problem, items.get((problem.section, problem.line)))
+    )
     for section in ("mapRoles", "mapUsers"):
         for item in nodes[section]:
             findings += _keys(section, item)
@@ -119,50 +131,51 @@ def _items(text: str, section: str) -> Sequence[Node]:
 def _whole(data: Mapping[str, str]) -> Iterator[Finding]:
     for key in data:
         if key not in SECTIONS and (near := _nearest(key, SECTIONS)):
-            text, advice = f"nobody reads {key!r}", f"did you mean {near}?"
+            text, advice = f"unknown section {key!r}: EKS ignores it", f"did you mean {near}?"
             yield Finding("unknown-section", Severity.ERROR, key, 0, text, advice)
     if sum(len(key) + len(text.encode(errors="replace")) for key, text in data.items()) > MAX_DATA:
         yield Finding("too-long", Severity.ERROR, "mapRoles", 0, "more than the 1 MiB that a ConfigMap may hold")
     for section in SECTIONS:
         for number, line in enumerate(yaml_lines(data.get(section, "")), 1):
             if "\t" in line[: len(line) - len(line.lstrip(" \t-"))]:
-                yield Finding(
-                    "tab", Severity.ERROR, section, number, "a tab in the indentation", "YAML allows spaces alone there"
-                )
+                advice = "use spaces: YAML does not allow tabs there"
+                yield Finding("tab", Severity.ERROR, section, number, "a tab in the indentation", advice)
 
 
-def _explained(problem: Problem, nodes: Mapping[str, Sequence[Node]]) -> bool:
+def _explained(problem: Problem, item: Node | None) -> bool:
     """Whether a closer look at the entry says it better: no ARN or username because its key is misspelt."""
-    if problem.code not in ("no-arn", "no-username"):
-        return False
-    item = next((node for node in nodes[problem.section] if node.line == problem.line), None)
-    if item is None or item.kind is not Kind.MAPPING:
+    if problem.code not in ("no-arn", "no-username") or item is None or item.kind is not Kind.MAPPING:
         return False
     wanted = _KEYS[problem.section][0] if problem.code == "no-arn" else "username"
-    return any(_meant(key.value, problem.section) == wanted for key, _ in item.pairs) or (
-        problem.code == "no-arn" and any(key.value.lower() == "sso" for key, _ in item.pairs)
-    )
+    return any(_meant(key.value, problem.section) == wanted for key, _ in item.pairs)
 
 
-def _of_problem(problem: Problem, found: AwsAuth, data: Mapping[str, str]) -> Finding:
+def _of_problem(problem: Problem, entry: AwsAuthEntry | None, data: Mapping[str, str]) -> Finding:
     severity, advice = _OF_PROBLEMS[problem.code]
-    entry = next((e for e in found.entries if (e.section, e.line) == (problem.section, problem.line)), None)
     arn = entry.arn if entry else ""
     if problem.code == "no-principal":
         advice = _better_arn(arn) or advice
     if problem.code in ("session-arn", "path"):
-        principal = PrincipalArn.parse(arn)
+        principal = _parsed(arn)
         advice = f"write arn:{principal.partition}:iam::{principal.account}:role/{principal.name}"
     lines = yaml_lines(data.get(problem.section, ""))
     if problem.code == "not-yaml" and "\t" in (lines[problem.line - 1] if problem.line <= len(lines) else ""):
-        advice = f"line {problem.line} has a tab: YAML allows spaces alone. {advice}"
+        advice = f"line {problem.line} has a tab, and YAML allows only spaces there. {advice}"
     return Finding(problem.code, severity, problem.section, problem.line, problem.text, advice, arn)
+
+
+def _parsed(arn: str) -> PrincipalArn:
+    """The principal of an ARN, in its own letters if they can be read, since the authenticator takes any case."""
+    try:
+        return PrincipalArn.parse(arn)
+    except InvalidArnError:
+        return PrincipalArn.parse(arn_key(arn))
 
 
 def _better_arn(arn: str) -> str:
     """What to write instead of an ARN that names no principal, as far as it can be told."""
     if arn != arn.strip():
-        return f"take the spaces off: {arn.strip()}"
+        return f"remove the spaces: {arn.strip()}"
     if "*" in arn or "?" in arn:
         return "patterns are not matched: map each role, or use mapAccounts for a whole account without groups"
     try:
@@ -170,10 +183,13 @@ def _better_arn(arn: str) -> str:
     except InvalidArnError:
         return ""
     if parsed.partition not in PARTITIONS:
-        near = _nearest(parsed.partition, tuple(PARTITIONS)) or "one of " + ", ".join(PARTITIONS)
-        return f"there is no partition {parsed.partition!r}: {near}"
+        near = _nearest(parsed.partition, tuple(PARTITIONS)) or " or ".join(PARTITIONS)
+        return f"there is no partition {parsed.partition!r}: did you mean {near}?"
+    if parsed.region and parsed.service in ("iam", "sts"):
+        right = f"arn:{parsed.partition}:{parsed.service}::{parsed.account}:{parsed.resource}"
+        return f"the region has to be empty, because IAM has none: write {right}"
     if parsed.resource.startswith("instance-profile/"):
-        return "an instance profile signs nothing: give the ARN of the role in it"
+        return "an instance profile is not a principal: give the ARN of the role in it"
     if not re.fullmatch("[0-9]{12}", parsed.account):
         return f"the account id has {len(parsed.account)} characters instead of 12 digits: a leading zero may be lost"
     return ""
@@ -195,7 +211,7 @@ def _keys(section: str, item: Node) -> Iterator[Finding]:
         if name in _KEYS[section] or name == "<<":
             continue
         if name.lower() in _KEYS[section]:
-            text = f"the key {name} has capital letters: EKS reads lower-case keys alone"
+            text = f"the key {name} has capital letters: EKS reads only lower-case keys"
             yield Finding("capital-key", Severity.ERROR, section, line, text, f"write {name.lower()}", arn)
         elif name.lower() == "sso" and section == "mapRoles":
             yield Finding(
@@ -208,10 +224,10 @@ def _keys(section: str, item: Node) -> Iterator[Finding]:
                 arn,
             )
         elif meant:
-            text = f"nobody reads the key {name!r}"
+            text = f"unknown key {name!r}: EKS ignores it"
             yield Finding("misspelt-key", Severity.ERROR, section, line, text, f"did you mean {meant}?", arn)
         else:
-            text = f"nobody reads the key {name!r}"
+            text = f"unknown key {name!r}: EKS ignores it"
             yield Finding("unknown-key", Severity.INFO, section, line, text, "", arn)
 
 
@@ -232,7 +248,7 @@ def _accounts(items: Iterable[Node]) -> Iterator[Finding]:
     for item in items:
         if item.kind is not Kind.SCALAR or not item.value:
             continue  # among the parser's problems
-        text, code = f"{item.value!r} is no account id", "bad-account"
+        text, code = f"{item.value!r} is not an account id", "bad-account"
         if not re.fullmatch("[0-9]{12}", item.value):
             advice = "an account id has 12 digits; a leading zero may be lost, so quote it"
             yield Finding(code, Severity.ERROR, "mapAccounts", item.line, text, advice)
@@ -251,17 +267,20 @@ def _entry(entry: AwsAuthEntry, found: AwsAuth) -> Iterator[Finding]:
     for value in (entry.username, *entry.groups):
         for wrong, advice in _bad_templates(value):
             yield finding("unknown-template", Severity.ERROR, f"{wrong!r} in {value[:80]!r} is not replaced", advice)
-    if entry.section == "mapUsers" and entry.arn.lower() in found.roles:
-        line = found.roles[entry.arn.lower()].line
-        text = f"never used: mapRoles line {line} maps the same ARN, and roles come first"
-        yield finding("shadowed", Severity.ERROR, text, "keep one of the two")
+    if entry.section == "mapUsers" and arn_key(entry.arn) in found.roles:
+        role = found.roles[arn_key(entry.arn)]
+        text = f"never used: mapRoles line {role.line} maps the same ARN, and roles come first"
+        if says_the_same(role, entry):
+            yield finding("repeated", Severity.WARNING, text, "keep one of the two")
+        else:
+            yield finding("shadowed", Severity.ERROR, text, "keep one of the two")
     yield from _principal(entry, finding)
     yield from _groups(entry, finding)
     if any(session in entry.username for session in _SESSION) and not _is_node(entry):
         yield finding(
             "session-name-in-username",
             Severity.INFO,
-            "whoever assumes the role chooses the session name, and with it this username",
+            "anyone who assumes the role chooses the session name, and with it this username",
             "let the role's trust policy require sts:RoleSessionName to be ${aws:username}",
         )
     if entry.username.startswith("system:") and not _is_node(entry):
@@ -279,11 +298,11 @@ def _bad_templates(value: str) -> Iterator[tuple[str, str]]:
 
 def _principal(entry: AwsAuthEntry, finding: _Make) -> Iterator[Finding]:
     try:
-        principal = PrincipalArn.parse(entry.arn)
+        principal = _parsed(entry.arn)
     except InvalidArnError:
         return  # among the parser's problems
     if not _NAME.fullmatch(principal.name):
-        text = f"{principal.name[:140]!r} is no name of a user or role, so it matches nobody"
+        text = f"{principal.name[:140]!r} is not a name that a user or role can have, so it matches nobody"
         yield finding("no-principal", Severity.ERROR, text, _better_arn(entry.arn))
     if principal.kind is PrincipalKind.ROOT:
         yield finding(
@@ -293,7 +312,7 @@ def _principal(entry: AwsAuthEntry, finding: _Make) -> Iterator[Finding]:
         yield finding(
             "sso-role",
             Severity.INFO,
-            "the suffix of this role's name changes when its permission set is assigned anew",
+            "the suffix of this role's name changes if its permission set is removed and assigned again",
             "the entry then matches nobody",
         )
 
@@ -303,21 +322,21 @@ def _groups(entry: AwsAuthEntry, finding: _Make) -> Iterator[Finding]:
         yield finding(
             "system-masters",
             Severity.WARNING,
-            "system:masters may do everything, and no RBAC rule or admission webhook can limit or revoke that",
+            "system:masters may do everything: no RBAC rule and no authorization webhook is asked",
             "bind a group of your own to the ClusterRole cluster-admin",
         )
     for group in entry.groups:
         if any(session in group for session in _SESSION):
-            text = f"whoever assumes the role chooses the session name, and with it the group {group}"
+            text = f"anyone who assumes the role chooses the session name, and with it the group {group}"
             yield finding("session-name-in-group", Severity.ERROR, text, "write the group out")
         if "{{AccessKeyID}}" in group:
-            text = f"the group {group} changes with each access key, and was once a way round the map (CVE-2022-2385)"
+            text = f"the group {group} changes with each access key; callers could once choose it (CVE-2022-2385)"
             yield finding("access-key-in-group", Severity.WARNING, text, "write the group out")
     if len(set(entry.groups)) < len(entry.groups):
         yield finding("duplicate-group", Severity.INFO, "a group is given twice")
     is_node, named = "system:nodes" in entry.groups, entry.username.startswith("system:node:")
     if is_node is not named and (is_node or named):
-        text = "a node needs both the group system:nodes and a username system:node:NAME, and this has one of them"
+        text = "a node needs both the group system:nodes and a username system:node:NAME; this entry has only one"
         advice = "write username: system:node:{{EC2PrivateDNSName}} and the groups system:bootstrappers, system:nodes"
         yield finding("half-a-node", Severity.ERROR, text, advice)
 

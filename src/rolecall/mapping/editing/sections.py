@@ -8,15 +8,14 @@ from functools import lru_cache
 
 from rolecall.mapping.editing.entry_text import field_of
 from rolecall.mapping.editing.yaml_text import Edit, Kind, Node, YamlTextError, parse, place, splice
-from rolecall.mapping.reading.aws_auth import AwsAuth, AwsAuthEntry, parse_aws_auth
+from rolecall.mapping.reading.aws_auth import AwsAuth, AwsAuthEntry, is_nothing, parse_aws_auth
+from rolecall.mapping.reading.sso import SsoRole
 
 ARN_KEYS = {"mapRoles": "rolearn", "mapUsers": "userarn"}
 ACCOUNTS = "mapAccounts"
 SECTIONS = (*ARN_KEYS, ACCOUNTS)
-# Texts that the authenticator takes for an empty section besides a blank one (configmap.go, ParseMap).
-_EMPTY = ("``", '""')
-Fields = tuple[str, str, tuple[str, ...]]
-# One edit after the other reads each text twice, before and after. Larger texts are read anew rather than kept.
+Fields = tuple[str, str, tuple[str, ...], SsoRole | None]
+# One edit after the other reads each text twice, before and after. Larger texts are not kept.
 _KEPT, _LARGEST_KEPT = 8, 200_000
 
 
@@ -61,7 +60,7 @@ def read_section(data: Mapping[str, str], section: str) -> Section:
 
 def _read(section: str, text: str) -> Section:
     aws_auth = parse_aws_auth({section: text})
-    if text.strip() in _EMPTY:
+    if is_nothing(text) and text.strip():
         return Section("", None, aws_auth, ())
     tree = parse(text, section)
     if tree is None or (tree.is_null and not tree.anchor):
@@ -70,7 +69,7 @@ def _read(section: str, text: str) -> Section:
         raise AwsAuthEditError(
             "not a list, so the whole section is lost",
             where=place(section, tree.line),
-            advice="each entry starts with a dash; mend that first",
+            advice="each entry starts with a dash; fix that first",
         )
     if section != ACCOUNTS and len(mappings(tree)) != len(aws_auth.entries):
         # The two readings of one text must agree on what is where, or an edit could hit the wrong entry.
@@ -78,7 +77,7 @@ def _read(section: str, text: str) -> Section:
         raise AwsAuthEditError(
             why.text if why else "entries whose places are not clear",
             where=place(section, why.line if why else 1),
-            advice="mend that first; nothing was changed",
+            advice="fix that first; nothing was changed",
         )
     return Section(text, tree, aws_auth, tuple(item.meaning() for item in tree.children))
 
@@ -93,7 +92,7 @@ def mappings(tree: Node) -> list[Node]:
 
 
 def fields(entry: AwsAuthEntry) -> Fields:
-    return (entry.arn, entry.username, entry.groups)
+    return (entry.arn, entry.username, entry.groups, entry.sso)
 
 
 def same_mappings(one: Mapping[str, str], two: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
 """Roles of IAM Identity Center, mapped by the name of their permission set: ``sso: {permissionSetName, accountID}``.
 
 Identity Center makes a role ``AWSReservedSSO_NAME_SUFFIX`` in each account, whose suffix of 16 hexadecimal digits
-changes when the permission set is assigned anew. aws-iam-authenticator v0.7 (``pkg/config/mapper.go``) matches
+changes if the permission set is assigned again. aws-iam-authenticator v0.7 (``pkg/config/mapper.go``) matches
 ``AWSReservedSSO_NAME_*``, which ``NAME_OTHER`` fits too, and loses a partition that is given; here the suffix is
 matched as what it is, and the partition is kept. Source of the shape: IAM Identity Center user guide, "Referencing
 permission sets in resource policies".
@@ -13,11 +13,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import yaml
-
 from rolecall.arn import PARTITIONS
 from rolecall.errors import RolecallError
-from rolecall.mapping.reading.bounded_yaml import by_lower_key, is_null
 
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 # IAM Identity Center API reference, PermissionSet: the pattern of Name.
@@ -52,18 +49,6 @@ def permission_set_of(canonical_arn: str) -> Key | None:
     """The :attr:`SsoRole.key` of a role that Identity Center made, in lower case; ``None`` for every other ARN."""
     found = _ROLE.fullmatch(canonical_arn.lower())
     return (found[1], found[2], found[3]) if found else None
-
-
-def read_sso(node: yaml.Node) -> SsoRole:
-    """The mapping in a node; :class:`SsoRoleError` where a member is missing or is not of its form."""
-    fields = by_lower_key(node)
-
-    def text(name: str) -> str:
-        value = fields.get(name.lower())
-        return value.value if isinstance(value, yaml.ScalarNode) and not is_null(value) else ""
-
-    # The digits count as they are written, quoted or not: an account id is never a number.
-    return parse_sso({name: text(name) for name in ("permissionSetName", "accountID", "partition")})
 
 
 def parse_sso(fields: Mapping[str, str]) -> SsoRole:
