@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from yaml import Node
+    from rolecall.mapping.reading.bounded_yaml import Node
 
 _MAX_FILE = 1_048_576
 # flag, key of the file, variable of the environment
@@ -50,7 +50,8 @@ def read_config(path: str) -> dict[str, str]:
 
     :raises UsageError: if the file cannot be read, is not YAML, or a key of these is given twice or is not a text.
     """
-    from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, compose
+    from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, is_null, read_document
+    from rolecall.mapping.reading.go_scalars import GoYaml
 
     try:
         with open(path, "rb") as file:
@@ -63,58 +64,52 @@ def read_config(path: str) -> dict[str, str]:
     if len(data) > _MAX_FILE:
         raise UsageError(f"has more than {_MAX_FILE} bytes", where=path)
     try:
-        root = compose(text)
+        document = read_document(text, GoYaml.V3)
+        if document.fault is not None:
+            raise document.fault
     except UnreadableYamlError as error:
         raise UsageError(f"cannot be read: {error.what}", where=f"{path}:{error.line}") from None
-    return {} if root is None else _values(root, path)
+    return {} if document.root is None or is_null(document.root) else _values(document.root, path)
 
 
 def _values(root: Node, path: str) -> dict[str, str]:
-    if not isinstance(root.value, list) or root.tag != "tag:yaml.org,2002:map":
+    from rolecall.mapping.reading.bounded_yaml import Kind, duplicate_key, members
+    from rolecall.mapping.reading.go_scalars import GoYaml
+
+    if root.kind is not Kind.MAPPING:
         raise UsageError("is not a mapping of keys to values", where=path)
+    if again := duplicate_key(root, any_case=True):
+        raise UsageError(f"{again[0].value} is given twice", where=f"{path}:{again[0].line}")
     names = {key.lower(): key for _, key, _ in (*_TEXTS, *_SWITCHES)}
     switches = {key.lower() for _, key, _ in _SWITCHES}
     found: dict[str, str] = {}
-    for key, value in root.value:
-        name = key.value.lower() if isinstance(key.value, str) else ""
-        where = f"{path}:{key.start_mark.line + 1}"
-        if name not in names:
-            continue
-        if name in found:
-            raise UsageError(f"{key.value} is given twice", where=where)
-        found[name] = _switch(names[name], value, where) if name in switches else _text(names[name], value, where)
+    for spelled, (key, value) in members(root, GoYaml.V3).items():
+        name, where = spelled.lower(), f"{path}:{key.line}"
+        if name in names:
+            found[name] = _switch(names[name], value, where) if name in switches else _text(names[name], value, where)
     return found
 
 
-def _text(key: str, value: Node, where: str) -> str:
-    """A value as viper has it as a text: ``no`` and ``on`` are texts to Go's YAML, and a plain number to viper."""
-    kind = value.tag.rpartition(":")[2]
-    text = value.value if isinstance(value.value, str) else ""
-    is_word = kind == "bool" and text.lower() not in ("true", "false")
-    is_number = kind == "int" and text.isdecimal() and (text == "0" or not text.startswith("0"))
-    if kind == "null":
+def _text(key: str, node: Node, where: str) -> str:
+    """A value as viper has it as a text: ``no`` and ``on`` are texts to it, and so is a plain number."""
+    from rolecall.mapping.reading.bounded_yaml import Kind
+    from rolecall.mapping.reading.go_scalars import GoYaml, Timestamp, scalar_value
+
+    value = scalar_value(node, GoYaml.V3, strict=False) if node.kind is Kind.SCALAR else False
+    if value is None:
         return ""
-    if (kind == "str" and not _is_number_to_go(value, text)) or is_word or is_number:
-        return text
+    if isinstance(value, str) and not isinstance(value, Timestamp):
+        return value
+    if type(value) is int and str(value) == node.value:
+        return node.value
     raise UsageError(f"{key} is not a text", where=where, advice="write it in quotation marks")
 
 
-def _is_number_to_go(value: Node, text: str) -> bool:
-    """Whether Go's YAML 1.2 reads a plain scalar as a number that is a text in YAML 1.1: ``1e3``, ``0o17``."""
-    if getattr(value, "style", None) in ("'", '"', "|", ">") or text[:1] not in "+-.0123456789":
-        return False
-    if text[:2] == "0o":
-        return text[2:].isalnum()
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _switch(key: str, node: Node, where: str) -> str:
+    from rolecall.mapping.reading.bounded_yaml import Kind, is_null
 
-
-def _switch(key: str, value: Node, where: str) -> str:
-    text = value.value.lower() if isinstance(value.value, str) else "?"
-    if value.tag.rpartition(":")[2] == "null" or text in _FALSE:
+    text = node.value.lower() if node.kind is Kind.SCALAR else "?"
+    if is_null(node) or text in _FALSE:
         return "false"
     if text not in _TRUE:
         raise UsageError(f"{key} is not true or false", where=where)

@@ -10,7 +10,7 @@ import pytest
 from rolecall.clusters.errors import ClusterError
 from rolecall.clusters.kubeconfig import read_context
 from rolecall.exec_plugin.arguments import UsageError
-from rolecall.exec_plugin.authenticator_config import cluster_id
+from rolecall.exec_plugin.authenticator_config import read_config
 from rolecall.lab.kubernetes.decoding import load_yaml
 from rolecall.lab.kubernetes.status import StatusError
 from rolecall.local_files.kubeconfig import KubeconfigError, merged
@@ -55,7 +55,7 @@ def test_files_of_a_person(deep: str, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="nested more than"):
         read_context("c", [path])
     with pytest.raises(UsageError, match="nested more than"):
-        cluster_id(str(path))
+        read_config(str(path))
 
 
 @pytest.mark.parametrize(("text", "value"), [("", None), ("a: 1", {"a": 1}), ("[" * MAX_DEPTH + "]" * MAX_DEPTH, None)])
