@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall.iam.documents import PolicyError, PolicyKind, parse_policy
+from rolecall.iam.documents import PolicyError, PolicyKind, parse_policy, read_policy
 
 GOOD = {"Effect": "Allow", "Action": "iam:GetUser", "Resource": "*"}
 TRUST = {"Effect": "Allow", "Principal": {"AWS": "111111111111"}, "Action": "sts:AssumeRole"}
@@ -116,6 +116,67 @@ def test_a_policy_of_a_resource_may_have_spaces_in_its_sid() -> None:
     assert parse_policy(text([statement]), PolicyKind.RESOURCE).statements[0].sid == "Allow use of the key"
 
 
+# Documents that AWS takes, and the small things in which they differ from the usual: own documents of the kinds of
+# moto's table, all of which AWS answered with 200 (LocalStack's recorded answers, 2026-02).
+TAKEN = [
+    {**GOOD, "Action": "iam: Get User "},
+    {**GOOD, "Action": "ec2:* "},
+    {**GOOD, "Action": ["iam:GetUser", "iam: ListUsers"]},
+    {**GOOD, "Action": "iam:Get,User"},
+    {**GOOD, "Action": "iam:"},
+    {**GOOD, "Action": "a-service.nobody-has:DoIt"},
+    {**GOOD, "Action": "s3-x:ListBucket"},
+    {**GOOD, "Condition": {}},
+    {**GOOD, "Condition": {"DateLessThan": {}}},
+    {**GOOD, "Condition": {"SomethingElse": {}, "b": {}}},
+    {**GOOD, "Condition": {"NumericEquals": {"x": []}}},
+    {**GOOD, "Condition": {"StringEqualsIfExists": {"team": "blue"}}},
+    {**GOOD, "Condition": {"ForAnyValue:StringNotLikeIfExists": {"team": ["blue"]}}},
+    {**GOOD, "Condition": {"DateLessThan": {"aws:CurrentTime": "2031-01-31t2:00:00.123456+05"}}},
+    {**GOOD, "Condition": {"DateLessThan": {"aws:CurrentTime": "-1234567890"}}},
+    {**GOOD, "Condition": {"StringEquals": {"aws:PrincipalTag/a b": "x", "AWS:username": "y"}}},
+    {**GOOD, "Resource": "arn:aws:nothing-such:::x"},
+    {**GOOD, "Resource": ["*", "*"]},
+    {"Effect": "Allow", "NotAction": "s3:*", "NotResource": "*"},
+]
+
+
+@pytest.mark.parametrize("statement", TAKEN)
+def test_what_aws_takes_is_read_without_doubt(statement: Any) -> None:
+    found = parse_policy(text([statement]), PolicyKind.IDENTITY)
+    assert len(found.statements) == 1
+    assert found.unclear == ()
+    assert read_policy(text(statement), PolicyKind.IDENTITY).statements == found.statements
+
+
+def test_a_date_that_is_not_understood_is_a_doubt() -> None:
+    """AWS takes it; which moment it means is not documented."""
+    found = read_policy(text([{**GOOD, "Condition": {"DateGreaterThan": {"a": "01T"}}}]), PolicyKind.IDENTITY)
+    assert found.statements == ()
+    assert [one.why for one in found.unclear] == [
+        "$.Statement[0].Condition.DateGreaterThan.a: '01T' is not a value for DateGreaterThan"
+    ]
+
+
+def test_the_longest_of_awss_own_policies_is_read() -> None:
+    """AWSSupportServiceRolePolicy has 152,297 characters, most of them in the actions of one statement."""
+    actions = [f"service{index}:DescribeSomethingThatExists" for index in range(5_500)]
+    document = text([{**GOOD, "Action": actions}, GOOD])
+    assert len(document) > 200_000
+    assert len(parse_policy(document, PolicyKind.IDENTITY).statements) == 2
+
+
+@pytest.mark.parametrize("principal", ["AIDAEXAMPLE123456789", "AROAEXAMPLE123456789", "111111111111", "*"])
+def test_a_principal_of_a_trust_policy(principal: str) -> None:
+    assert parse_policy(text([{**TRUST, "Principal": {"AWS": [principal]}}]), PolicyKind.TRUST).unclear == ()
+
+
+def test_a_path_may_have_any_printable_character() -> None:
+    """IAM user guide, "IAM identifiers", "Friendly names and paths"."""
+    principal = {"AWS": "arn:aws:iam::111111111111:role/a;b#c/R"}
+    assert parse_policy(text([{**TRUST, "Principal": principal}]), PolicyKind.TRUST).unclear == ()
+
+
 def test_a_single_statement_and_single_values_need_no_list() -> None:
     found = parse_policy(text(GOOD), PolicyKind.IDENTITY)
     assert found.statements[0].actions == ("iam:getuser",)
@@ -141,3 +202,4 @@ def test_any_json_is_a_policy_or_a_policy_error(value: Any) -> None:
         except PolicyError as error:
             path = error.json_path
         assert path.startswith("$")
+        assert read_policy(json.dumps(value), kind).kind is kind

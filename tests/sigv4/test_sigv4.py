@@ -118,6 +118,36 @@ def test_verifies_what_botocore_presigns(query: list[tuple[str, str]], token: st
     verify(HttpRequest("GET", b"/", parts.query.encode(), ((b"host", b"iam.amazonaws.com"),)))
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("UserName=zo\u00e9&Path=/t/", b"UserName=zo%C3%A9&Path=%2Ft%2F"),
+        ("a=\U0001f511 b&=x&c", b"a=%F0%9F%94%91%20b&=x&c"),
+        ("a=%c3%a9&b=%2B+", b"a=%C3%A9&b=%2B%2B"),
+        ("a=b%20c&d=", b"a=b%20c&d="),
+    ],
+)
+def test_a_query_is_sent_as_it_was_signed(given: str, sent: bytes) -> None:
+    """Names and values are encoded before they are signed (botocore: ``SigV4Auth.canonical_query_string``)."""
+    request = HttpRequest("GET", b"/", given.encode(), ((b"Host", b"iam.amazonaws.com"),))
+    signed = sign(request, KEY, now=NOW, **SCOPE)
+    assert signed.query == sent
+    verify(signed)
+    theirs = by_botocore(botocore.auth.SigV4Auth, f"https://iam.amazonaws.com/?{sent.decode()}", {}, b"", "GET", None)
+    assert (signed.header(b"authorization") or b"").decode() == theirs.headers["Authorization"]
+    before = presign(request, KEY, now=NOW, expires=60, **SCOPE)
+    assert before.query.startswith(sent + b"&X-Amz-Algorithm=")
+    verify(before)
+
+
+@given(st.binary(max_size=40))
+def test_any_query_can_be_signed(query: bytes) -> None:
+    request = HttpRequest("GET", b"/", query.replace(b"X-Amz", b""), ((b"Host", b"iam.amazonaws.com"),))
+    if not any(name.lower().startswith(b"x-amz") for name in query.split(b"&")):
+        verify(sign(request, KEY, now=NOW, **SCOPE))
+        verify(presign(request, KEY, now=NOW, expires=60, **SCOPE))
+
+
 def presigned(**changes: object) -> HttpRequest:
     request = HttpRequest(
         "GET",

@@ -36,4 +36,5 @@ _ENDINGS = (":amr", "tagkeys")
 def has_several_values(key: str) -> bool:
     """Whether a context key is one that can have several values; any case."""
     key = key.lower()
-    return key in _SEVERAL or key.endswith(_ENDINGS)
+    # What follows a slash is the key of one tag.
+    return key in _SEVERAL or ("/" not in key and key.endswith(_ENDINGS))

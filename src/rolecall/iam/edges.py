@@ -112,10 +112,7 @@ class RoleTarget:
         yield from ((statement, ()) for statement in trust.statements if statement.allows)
         for unclear in trust.unclear:
             if unclear.statement.allows:
-                yield unclear.statement, (self._of_role(doubt_of(trust, unclear)),)
-
-    def _of_role(self, doubt: Doubt) -> Doubt:
-        return replace(doubt, account=self._role.account, principal=self._role.arn)
+                yield unclear.statement, (_of_role(doubt_of(trust, unclear), self._role),)
 
     def _outside(self, named: Principals) -> Iterator[tuple[OutsiderKind, str]]:
         if named.everyone:
@@ -192,9 +189,9 @@ class RoleTarget:
         doubts: list[Doubt] = []
         if not found.certain:
             why = "its conditions leave more to choose than was tried"
-            doubts.append(self._of_role(Doubt(self._role.trust.name, "", "Allow", why, PolicyKind.TRUST.value)))
+            doubts.append(_of_role(Doubt(self._role.trust.name, "", "Allow", why, PolicyKind.TRUST.value), self._role))
         if unclear:
-            doubts += self._doubts(caller, principal, request)
+            doubts += _doubts(caller, principal, request, self._role)
         grant = self._grant(caller, principal, request) if found.certain and not wide else Grant.NONE
         needs = tuple(dict.fromkeys(choice.need for choice in found.offer))
         return Edge(caller.who.arn, self._role.arn, grant, needs, not doubts, tuple(doubts), found.offer)
@@ -208,14 +205,6 @@ class RoleTarget:
             sides = self._sides[key] = Sides(at_widest(policies) if wide else policies)
         return find_offer(self._role, caller.principal, sides, self._now)
 
-    def _doubts(self, caller: Caller, principal: Principal, request: AssumeRoleRequest) -> Iterator[Doubt]:
-        policies = caller.account.policies(caller.who)
-        for doubt in decide_assume_role(request, principal, self._role, policies).doubts:
-            if doubt.kind == PolicyKind.TRUST.value:
-                yield self._of_role(doubt)
-            else:
-                yield replace(doubt, account=caller.account.id, principal=caller.who.arn)
-
     def _grant(self, caller: Caller, principal: Principal, request: AssumeRoleRequest) -> Grant:
         trust, bounded = self._role.trust, caller.policy_class.policies.boundary is not None
         context = assume_role_context(request, principal, self._role)
@@ -228,6 +217,19 @@ class RoleTarget:
             ),
             default=Grant.NONE,
         )
+
+
+def _doubts(caller: Caller, principal: Principal, request: AssumeRoleRequest, role: TrustedRole) -> Iterator[Doubt]:
+    """What was not understood and could make another decision about a call, each with whose policy it is."""
+    for doubt in decide_assume_role(request, principal, role, caller.account.policies(caller.who)).doubts:
+        if doubt.kind == PolicyKind.TRUST.value:
+            yield _of_role(doubt, role)
+        else:
+            yield replace(doubt, account=caller.account.id, principal=caller.who.arn)
+
+
+def _of_role(doubt: Doubt, role: TrustedRole) -> Doubt:
+    return replace(doubt, account=role.account, principal=role.arn)
 
 
 def _entry(entry: str) -> tuple[str, PrincipalArn | None]:

@@ -14,7 +14,7 @@ from rolecall.iam.context_keys import has_several_values
 
 _VARIABLE = re.compile(r"\$\{(\$|[^{}$]{1,512})\}")
 # The guide separates a default by a comma and a space; what is written otherwise is a key that no request has.
-_DEFAULT = re.compile(r"([^,]+), '([^']*)'")
+_DEFAULT = re.compile(r"([^,]*[^,\s]), '([^']*)'")
 _LITERAL = {"*": "*", "?": "?", "$": "$"}
 # Stand-ins from a private area of Unicode while a pattern is matched; see `protect`.
 _STAR, _QUESTION = "\ue000", "\ue001"

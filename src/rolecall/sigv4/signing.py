@@ -1,8 +1,14 @@
-"""Sign a request, in its headers or as a presigned URL."""
+"""Sign a request, in its headers or as a presigned URL.
+
+The query of the signed request is encoded as it was signed, whatever characters it was given with: a server computes
+the signature over the encoded names and values (IAM user guide, "Create a signed AWS API request", canonical query).
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rolecall.sigv4.authorization import authorization
 from rolecall.sigv4.canonical import fold
@@ -10,6 +16,7 @@ from rolecall.sigv4.presigned import presigned_query, query_pairs
 from rolecall.sigv4.request import Credentials, HttpRequest
 
 TIMESTAMP = "%Y%m%dT%H%M%SZ"
+_ENCODED = re.compile(rb"(?:[A-Za-z0-9\-_.~=&]|%[0-9A-F]{2})*")
 
 
 def sign(request: HttpRequest, credentials: Credentials, *, region: str, service: str, now: datetime) -> HttpRequest:
@@ -22,10 +29,11 @@ def sign(request: HttpRequest, credentials: Credentials, *, region: str, service
     if credentials.session_token:
         added.append((b"X-Amz-Security-Token", credentials.session_token.encode()))
     headers = (*request.headers, *added)
+    query = encoded_query(request.query)
     value = authorization(
         request.method,
         request.path,
-        query_pairs(request.query.decode("ascii")),
+        query_pairs(query),
         _signed_headers(headers),
         request.body,
         (credentials.access_key_id, credentials.secret_access_key),
@@ -36,7 +44,7 @@ def sign(request: HttpRequest, credentials: Credentials, *, region: str, service
     return HttpRequest(
         request.method,
         request.path,
-        request.query,
+        query.encode(),
         (*headers, (b"Authorization", value.encode())),
         request.body,
     )
@@ -49,7 +57,7 @@ def presign(
     query = presigned_query(
         request.method,
         request.path,
-        request.query.decode(),
+        encoded_query(request.query),
         _signed_headers(request.headers),
         (credentials.access_key_id, credentials.secret_access_key, credentials.session_token),
         region=region,
@@ -58,6 +66,18 @@ def presign(
         expires=expires,
     )
     return HttpRequest(request.method, request.path, query.encode(), request.headers, request.body)
+
+
+def encoded_query(query: bytes) -> str:
+    """A query whose names and values are encoded as SigV4 does; what is encoded already stays as it is."""
+    if not _ENCODED.fullmatch(query):
+        pairs = (part.partition(b"=") for part in query.split(b"&"))
+        query = b"&".join(_encoded(name) + equals + _encoded(value) for name, equals, value in pairs)
+    return query.decode("ascii")
+
+
+def _encoded(text: bytes) -> bytes:
+    return quote_from_bytes(unquote_to_bytes(text), safe="-_.~").encode()
 
 
 def _signed_headers(headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[str, str]]:
