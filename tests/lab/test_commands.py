@@ -19,6 +19,7 @@ from typing import Any
 import jsonschema
 import pytest
 import typer
+from cryptography import x509
 
 from rolecall.cli.lab import app as lab_app
 from rolecall.cli.schema import schema_of
@@ -149,9 +150,8 @@ def test_the_document_of_a_lab_with_a_cluster(lab: Any) -> None:
     found = json.loads(rolecall("lab", "status", "--home", str(lab.home), "-o", "json").stdout)
     jsonschema.validate(found, schema_of("Lab"))
     assert (found["kind"], found["apiVersion"], found["status"]) == ("Lab", "rolecall/v1", "running")
-    assert [(one["name"], one["account"], one["authenticationMode"]) for one in found["clusters"]] == [
-        ("c1", "111122223333", "CONFIG_MAP")
-    ]
+    shown = [(one["name"], one["account"], one["authenticationMode"]) for one in found["clusters"]]
+    assert ("c1", "111122223333", "CONFIG_MAP") in shown
 
 
 def variables_of(home: Path, *arguments: str) -> dict[str, str]:
@@ -159,16 +159,22 @@ def variables_of(home: Path, *arguments: str) -> dict[str, str]:
     return dict(line.removeprefix("export ").split("=", 1) for line in lines)
 
 
-def create_cluster(home: Path, name: str) -> None:
-    """By botocore alone, with nothing but the variables of ``lab env --keys``."""
+def create_cluster(home: Path, name: str, **tags: str) -> str:
+    """By botocore alone, with nothing but the variables of ``lab env --keys``; its certificate authority as PEM."""
     code = (
-        "import botocore.session\n"
+        "import base64, botocore.session\n"
         "eks = botocore.session.get_session().create_client('eks')\n"
         f"eks.create_cluster(name={name!r}, roleArn='arn:aws-us-gov:iam::111122223333:role/eks', "
-        "resourcesVpcConfig={'subnetIds': ['s']})\n"
+        f"resourcesVpcConfig={{'subnetIds': ['s']}}, tags={ {'owner': 'test', **tags}!r})\n"
+        f"eks.get_waiter('cluster_active').wait(name={name!r})\n"
+        f"data = eks.describe_cluster(name={name!r})['cluster']['certificateAuthority']['data']\n"
+        "print(base64.b64decode(data).decode())\n"
     )
     only = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables_of(home, "--keys")}
-    subprocess.run([sys.executable, "-c", code], env=only, check=True, timeout=HANGS)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=only, check=False, timeout=HANGS, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_key_and_the_files_come_with_one_set_of_variables(lab: Any) -> None:
@@ -178,6 +184,17 @@ def test_the_key_and_the_files_come_with_one_set_of_variables(lab: Any) -> None:
     assert common.keys() == {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"}
     assert common.items() <= files.items()
     assert keys["AWS_DEFAULT_REGION"] == "us-gov-west-1"
+
+
+def test_a_cluster_can_have_the_authority_of_an_old_one(lab: Any) -> None:
+    """EKS clusters first created on Kubernetes 1.17 or earlier: no key identifiers (aws/containers-roadmap 2638)."""
+    old, new = (
+        x509.load_pem_x509_certificate(create_cluster(lab.home, name, **tags).encode()).extensions
+        for name, tags in (("old", {"rolecall-lab/certificate-authority": "old"}), ("new", {}))
+    )
+    kinds = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
+    assert [any(isinstance(one.value, kinds) for one in found) for found in (old, new)] == [False, True]
+    assert old.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
 @pytest.mark.parametrize("name", ["AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL_EKS"])

@@ -22,6 +22,7 @@ from rolecall.authenticator.sts_connections import Route, proxy_of_environment
 from rolecall.authenticator.sts_pool import CrowdedError, StsPool
 from rolecall.errors import RolecallError
 from rolecall.model import CallerIdentity
+from rolecall.tls import client_context
 from rolecall.tokens.mint import CLUSTER_HEADER
 from rolecall.tokens.parse import PresignedCall
 
@@ -181,7 +182,7 @@ def region_of(host: str) -> str:
 def tls_context(ca_file: str = "") -> ssl.SSLContext:
     """The context that STS's certificate is checked with: the system's authorities, or those in a file."""
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
+        context = client_context(cafile=ca_file or None)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
         raise RolecallError(

@@ -20,6 +20,7 @@ from rolecall.authenticator.host_names import HostNames
 from rolecall.authenticator.http_parsing import MAX_HEAD, MessageError, ResponseReader
 from rolecall.authenticator.tls_channel import TlsChannel
 from rolecall.errors import RolecallError
+from rolecall.tls import client_context
 
 MAX_ANSWER = 65_536
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -222,7 +223,7 @@ class Route:
         connection = await self._open(own, proxy.port or (443 if secure else 80))
         try:
             if secure:
-                await connection.start_tls(ssl.create_default_context(), own)
+                await connection.start_tls(client_context(), own)
             await connection.tunnel(name, port, _authorization(proxy))
         except BaseException:
             connection.close()

@@ -16,6 +16,7 @@ import httpx2
 
 from rolecall.clusters.errors import ClusterError
 from rolecall.clusters.exec_credentials import TokenSource
+from rolecall.tls import client_context
 
 # A page of a list; etcd holds objects of 1.5 MiB and pages hold 500 of them, but not of that size.
 MAX_ANSWER = 64 << 20
@@ -70,7 +71,7 @@ class Endpoint:
 def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
     """What is trusted, and the client certificate if there is one."""
     try:
-        context = ssl.create_default_context(cadata=endpoint.ca_pem or None)
+        context = client_context(cadata=endpoint.ca_pem or None)
         if endpoint.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

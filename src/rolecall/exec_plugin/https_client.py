@@ -163,7 +163,7 @@ class _Call:
         import ssl
 
         try:
-            self._socket = _trust(self._settings.ca_bundle).wrap_socket(plain, server_hostname=host.encode())
+            self._socket = tls_context(self._settings.ca_bundle).wrap_socket(plain, server_hostname=host.encode())
         except ssl.SSLCertVerificationError as error:
             raise UnreachableError(
                 f"its certificate is not trusted: {error.verify_message}",
@@ -239,8 +239,11 @@ def _unchunked(data: bytes) -> bytes | None:
         data = rest[size + 2 :]
 
 
-def _trust(bundle: str) -> ssl.SSLContext:
+def tls_context(bundle: str) -> ssl.SSLContext:
+    """A context that trusts the authorities in ``bundle``, a file or folder, or the system's if it is empty."""
     import ssl
+
+    from rolecall.tls import client_context
 
     paths = ssl.get_default_verify_paths()
     # A Python without the system's authorities, as on some Macs: botocore brings its own, like the AWS CLI.
@@ -248,9 +251,7 @@ def _trust(bundle: str) -> ssl.SSLContext:
     place = os.path.expanduser(bundle) or own
     is_folder = bool(place) and os.path.isdir(place)
     try:
-        found = ssl.create_default_context(
-            cafile=place if place and not is_folder else None, capath=place if is_folder else None
-        )
+        return client_context(cafile=place if place and not is_folder else None, capath=place if is_folder else None)
     except OSError as error:
         raise UnreachableError(
             f"the certificate authorities cannot be read: {error.strerror or error}",
@@ -259,10 +260,6 @@ def _trust(bundle: str) -> ssl.SSLContext:
             sent=False,
             final=True,
         ) from None
-    # Set by default since Python 3.13. Authorities of companies' proxies are often older than it; the AWS CLI and Go
-    # take them, and one kubeconfig must work on every Python.
-    found.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return found
 
 
 def _botocore_authorities() -> str:

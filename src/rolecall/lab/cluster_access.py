@@ -40,11 +40,12 @@ class AccessConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """What a cluster is told from outside.
+    """What a cluster knows from outside.
 
     :param version: the Kubernetes version now, such as ``1.36``.
     :param access: EKS's access configuration now.
     :param state: changes whenever ``access`` or STS could answer differently.
+    :param old_ca: whether its certificate authority has the shape of old EKS clusters, if it is new.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ClusterSpec:
     access: Callable[[], AccessConfig]
     state: Callable[[], int]
     clock: Callable[[], datetime]
+    old_ca: bool = False
 
 
 class ClusterAccess:

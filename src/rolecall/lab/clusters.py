@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from rolecall.authenticator.review import StsClient
 from rolecall.lab.aws_endpoint.eks import records
+from rolecall.lab.aws_endpoint.iam import directory
 from rolecall.lab.aws_endpoint.store import Store
 from rolecall.lab.cluster_access import AccessConfig, ClusterSpec
 from rolecall.lab.home import Backend
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # A control plane of the real backend takes some seconds of all processors to start.
 STARTS_AT_ONCE = 2
+# A new cluster with this tag and the value "old" gets a certificate authority without key identifiers.
+OLD_CA_TAG = "rolecall-lab/certificate-authority"
 PATIENCE_SECONDS = 2.0
 
 
@@ -181,6 +184,7 @@ class ClusterManager:
             remembered.access,
             lambda: self._store.version,
             self._clock,
+            directory.tags_of(self._store, cluster_id).get(OLD_CA_TAG) == "old",
         )
 
 

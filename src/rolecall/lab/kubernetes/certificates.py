@@ -1,6 +1,7 @@
-"""A cluster's own CA and its serving certificate, made once and kept in the cluster's folder.
+"""A cluster's own CA and its serving certificate, created once and kept in the cluster's folder.
 
-Newer Python and Go clients refuse a CA without basic constraints, key usage and key identifiers (RFC 5280).
+Newer Python and Go clients refuse a CA without basic constraints and key usage (RFC 5280). Key identifiers are another
+matter: EKS clusters that were first created on Kubernetes 1.17 or earlier have none.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ DNS_NAMES = (
 
 
 class Authority:
-    """A new certificate authority with its key in memory alone: once let go of, nobody can sign with it again."""
+    """A new certificate authority with its key in memory alone: later nobody can sign with it again.
 
-    def __init__(self, now: datetime) -> None:
+    :param old: without key identifiers, as the authorities of old EKS clusters are.
+    """
+
+    def __init__(self, now: datetime, *, old: bool = False) -> None:
+        self._old = old
         self._start, self._end = now.astimezone(UTC) - timedelta(minutes=5), now.astimezone(UTC) + VALIDITY
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _common_name("kubernetes")
@@ -56,7 +61,7 @@ class Authority:
         return self._issue(_common_name(name), ExtendedKeyUsageOID.SERVER_AUTH, alternatives)
 
     def client(self, name: str, group: str) -> str:
-        """A key and a certificate that a Kubernetes API server takes for this user in this group."""
+        """A key and a certificate by which a Kubernetes API server knows this user in this group."""
         attributes = [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, group),
             x509.NameAttribute(NameOID.COMMON_NAME, name),
@@ -83,18 +88,21 @@ class Authority:
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         number = x509.random_serial_number()
-        return (
-            x509.CertificateBuilder(self._name, subject, key.public_key(), number, self._start, self._end)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(self._identifier, critical=False)
-        )
+        builder = x509.CertificateBuilder(self._name, subject, key.public_key(), number, self._start, self._end)
+        if self._old:
+            return builder
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        return builder.add_extension(own, critical=False).add_extension(self._identifier, critical=False)
 
 
-def ensure_certificates(folder: Path, now: datetime) -> tuple[str, ssl.SSLContext]:
-    """The CA as PEM text and the context to serve with; both are made where they are not there yet."""
+def ensure_certificates(folder: Path, now: datetime, *, old_ca: bool = False) -> tuple[str, ssl.SSLContext]:
+    """The CA as PEM text and the context to serve with; created if they are not there yet.
+
+    :param old_ca: whether a new CA has no key identifiers.
+    """
     ca_file, serving_file = folder / "ca.pem", folder / "serving.pem"
     if not (ca_file.exists() and serving_file.exists()):
-        authority = Authority(now)
+        authority = Authority(now, old=old_ca)
         write_private(serving_file, authority.server("kube-apiserver"))
         write_private(ca_file, authority.pem)
     return ca_file.read_text(), serving_context(serving_file)

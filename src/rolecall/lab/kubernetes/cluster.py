@@ -40,7 +40,7 @@ class EmbeddedCluster:
         kinds = Kinds()
         make = object_maker(spec.clock, new_id)
         self._effects = Effects(self._store, kinds, make)
-        self.ca_pem, self._tls = ensure_certificates(folder, spec.clock())
+        self.ca_pem, self._tls = ensure_certificates(folder, spec.clock(), old_ca=spec.old_ca)
         self._effects.root_ca = self.ca_pem
         bootstrap(self._store, self._effects, make)
         self._effects.serve_definitions()

@@ -35,7 +35,7 @@ class RealCluster:
 
     def __init__(self, spec: ClusterSpec, folder: Path, binaries: Binaries) -> None:
         self._spec = spec
-        self._files = ControlPlaneFiles.ensure(folder, spec.clock())
+        self._files = ControlPlaneFiles.ensure(folder, spec.clock(), old_ca=spec.old_ca)
         self.issuer = spec.issuer
         self.ca_pem = self._files.ca.read_text()
         webhooks = Webhooks(folder / "authentication-webhook.json", folder / "authorization-webhook.json")

@@ -11,6 +11,7 @@ from pathlib import Path
 from rolecall.lab.kubernetes.certificates import Authority
 from rolecall.lab.kubernetes.service_account_tokens import ServiceAccountKey
 from rolecall.local_files.private import write_private
+from rolecall.tls import client_context
 
 MASTERS = "system:masters"
 
@@ -36,13 +37,13 @@ class ControlPlaneFiles:
     service_account_public_key: Path
 
     @classmethod
-    def ensure(cls, folder: Path, now: datetime) -> ControlPlaneFiles:
-        """The files in ``folder``, made where they are not there yet."""
+    def ensure(cls, folder: Path, now: datetime, *, old_ca: bool = False) -> ControlPlaneFiles:
+        """The files in ``folder``, created if they are not there yet; ``old_ca`` as for :class:`Authority`."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         names = ("ca", "serving", "administrator", "etcd-ca", "etcd-serving", "etcd-client")
         paths = [folder / f"{name}.pem" for name in names]
         if not all(path.exists() for path in paths):
-            cluster, storage = Authority(now), Authority(now)
+            cluster, storage = Authority(now, old=old_ca), Authority(now)
             texts = (
                 cluster.pem,
                 cluster.server("kube-apiserver"),
@@ -60,7 +61,7 @@ class ControlPlaneFiles:
 
     def client_context(self) -> ssl.SSLContext:
         """How the lab speaks to the API server as its administrator."""
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self.ca)
+        context = client_context(cafile=self.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.administrator)
         return context

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from rolecall.lab.tour.commands import Done
 from rolecall.lab.tour.own_aws import OwnAws
 from rolecall.sigv4 import Credentials
+from rolecall.tls import client_context
 from rolecall.tokens.mint import mint
 
 _CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
@@ -87,8 +87,7 @@ class OwnKubectl:
             headers={"Authorization": f"Bearer {token.value}", "Content-Type": content_type},
         )
         authority = base64.b64decode(cluster["certificateAuthority"]["data"]).decode()
-        context = ssl.create_default_context(cadata=authority)
-        with urllib.request.urlopen(request, context=context, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, context=client_context(cadata=authority), timeout=20) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
         return found
 
