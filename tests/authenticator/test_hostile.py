@@ -22,6 +22,7 @@ from rolecall.authenticator.decision_log import AuditLog, Log
 from rolecall.authenticator.http_server import Request, Response
 from rolecall.authenticator.mapping_store import MappingStore, Version
 from rolecall.authenticator.metrics import Metrics
+from rolecall.authenticator.principal_proof import EXTRA_PROOF, PrincipalProofs
 from rolecall.authenticator.rate_limit import RateLimit
 from rolecall.authenticator.review import Review, StsRefusedError
 from rolecall.authenticator.verified_tokens import VerifiedTokens
@@ -229,6 +230,9 @@ def test_other_hosts_are_never_asked(host: str, scheme: str) -> None:
 def test_any_review_gets_an_answer(review: Any) -> None:
     for path in ("/authenticate", "/authorize"):
         response = SUT.ask(json.dumps(review).encode(), path)
+        if response.status == 400:
+            assert response.body.startswith((b"expected a request body to be a TokenReview", b"th"))
+            continue
         assert response.status == 200
         status = json.loads(response.body)["status"]
         assert not status.get("allowed")
@@ -256,6 +260,9 @@ ENTRIES = AccessEntryBackend(
 )
 
 
+PROOFS = PrincipalProofs(b"key", "prod")
+
+
 @settings(max_examples=300)
 @given(
     st.fixed_dictionaries(
@@ -265,7 +272,7 @@ ENTRIES = AccessEntryBackend(
             "uid": st.sampled_from(["aws-iam-authenticator:1:AROADEV", "AROADEV", ""]) | JSON,
             "groups": JSON,
             "extra": st.dictionaries(
-                st.sampled_from(["sigs.k8s.io/aws-iam-authenticator/principalId", "principalId"]),
+                st.sampled_from(["sigs.k8s.io/aws-iam-authenticator/principalId", "principalId", EXTRA_PROOF]),
                 st.sampled_from([["AROADEV"], "AROADEV", [], ["AROADEV", "x"]]) | JSON,
             )
             | JSON,
@@ -274,7 +281,8 @@ ENTRIES = AccessEntryBackend(
 )
 def test_only_a_principal_that_uid_and_extras_agree_about_is_allowed(spec: Any) -> None:
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-    outcome = authorize(review, ENTRIES)
+    assert not authorize(review, ENTRIES, lambda spec: PROOFS.holds(spec, 1.0)).allowed
+    outcome = authorize(review, ENTRIES, lambda spec: True)
     if outcome.allowed:
         assert spec["uid"].endswith(":AROADEV")
         assert spec["extra"]["sigs.k8s.io/aws-iam-authenticator/principalId"] == ["AROADEV"]
