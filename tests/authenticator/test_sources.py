@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +18,12 @@ import pytest
 from rolecall.authenticator import cluster_sources
 from rolecall.authenticator.certificates import make_certificate
 from rolecall.authenticator.decision_log import AuditLog
+from rolecall.authenticator.metrics import Metrics
 from rolecall.authenticator.principal_proof import EXTRA_PROOF
 from rolecall.authenticator.private_dns import PrivateDnsNames
 from rolecall.authenticator.webhook import PrivateDnsError
 from rolecall.clusters.errors import ClusterError
+from rolecall.mapping.backends.entry_table import MatchOptions
 from rolecall.model import KubernetesUser
 from sts_stand_in import DEV, OPS, StsStandIn
 from webhook_worker import worker
@@ -356,3 +359,52 @@ async def test_ec2_in_trouble_is_not_remembered() -> None:
     assert await names("i-1") == "name"
     assert KubernetesUser("x").extra == {}
     assert OPS != DEV
+
+
+async def test_aws_auth_is_read_in_the_thread_that_watches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_by: list[threading.Thread] = []
+    original = cluster_sources.read_config_map
+
+    def read(data: Any, options: Any) -> Any:
+        read_by.append(threading.current_thread())
+        return original(data, options)
+
+    class Listed(list[Any]):
+        resourceVersion = "1"  # noqa: N815 -- the field's name
+
+    class Found:
+        def to_dict(self) -> dict[str, Any]:
+            return {"metadata": {"name": "aws-auth"}, "data": {"mapRoles": "[]"}}
+
+    class Cluster:
+        name = "c"
+        client: Any
+
+        def connect(self) -> Any:
+            return self
+
+        def close(self) -> None: ...
+
+        def list(self, *_: Any, **__: Any) -> Listed:
+            return Listed([Found()])
+
+        def watch(self, *_: Any, **__: Any) -> Any:
+            raise ClusterError("that is enough")
+
+    cluster = Cluster()
+    cluster.client = cluster
+    taken: asyncio.Queue[threading.Thread] = asyncio.Queue()
+
+    class Store:
+        def take(self, version: Any) -> None:
+            taken.put_nowait(threading.current_thread())
+
+        def unreadable(self, *_: Any) -> None: ...
+
+    monkeypatch.setattr(cluster_sources, "read_config_map", read)
+    source = cluster_sources.config_map(cluster, Store(), MatchOptions(), Metrics())  # type: ignore[arg-type]
+    task = asyncio.create_task(source.run())
+    async with asyncio.timeout(60):
+        assert await taken.get() is threading.current_thread()
+    assert threading.current_thread() not in read_by[1:]
+    task.cancel()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,3 +125,20 @@ def test_a_reader_is_no_writer(tmp_path: Path) -> None:
     path.write_text("one")
     with path.open() as other, path.open() as file, unwritten(file.fileno()) as is_whole:
         assert (is_whole, other.read()) == (True, "one")
+
+
+async def test_a_version_is_read_away_from_the_event_loop_and_put_in_force_in_it(tmp_path: Path) -> None:
+    """1 MiB of aws-auth took 4.5 s in which nobody was answered, /healthz included."""
+    (tmp_path / "file").write_text("one")
+    threads: asyncio.Queue[threading.Thread] = asyncio.Queue()
+    read_by: list[threading.Thread] = []
+
+    def changed(text: str) -> Callable[[], None]:
+        read_by.append(threading.current_thread())
+        return lambda: threads.put_nowait(threading.current_thread())
+
+    task = asyncio.create_task(WatchedFile(str(tmp_path / "file"), changed, lambda: None, lambda why: None).run())
+    async with asyncio.timeout(60):
+        assert await threads.get() is threading.current_thread()
+    assert read_by[0] is not threading.current_thread()
+    task.cancel()

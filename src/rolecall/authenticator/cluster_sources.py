@@ -88,9 +88,11 @@ class ClusterAddress:
 class WatchedObjects:
     """Objects of one kind as they are now.
 
-    :param changed: called in the event loop with all objects by name, after the list and after every change.
+    :param changed: called in the event loop after the list and after every change, with what ``prepare`` made of all
+        objects by name.
     :param failed: called in the event loop with the reason whenever the list or the watch breaks.
     :param seen: called in the thread with every object that is new or has changed.
+    :param prepare: called in the thread, so that reading a large map does not hold up answers.
     """
 
     def __init__(
@@ -98,9 +100,10 @@ class WatchedObjects:
         address: ClusterAddress,
         resource: Any,
         selection: Mapping[str, Any],
-        changed: Callable[[Mapping[str, Object]], None],
+        changed: Callable[[Any], None],
         failed: Callable[[str], None],
         seen: Callable[[Connection, Object], None] | None = None,
+        prepare: Callable[[Mapping[str, Object]], Any] = dict,
     ) -> None:
         self._address = address
         self._resource = resource
@@ -108,6 +111,7 @@ class WatchedObjects:
         self._changed = changed
         self._failed = failed
         self._seen = seen
+        self._prepare = prepare
         self._stopped = threading.Event()
 
     async def run(self) -> None:
@@ -139,7 +143,7 @@ class WatchedObjects:
         listed = connection.client.list(self._resource, chunk_size=500, **self._selection)
         for found in listed:
             self._put(connection, found.to_dict())
-        self._tell(loop, self._changed, dict(self._objects))
+        self._tell(loop, self._changed, self._prepare(self._objects))
         return listed.resourceVersion
 
     def _follow(self, connection: Connection, version: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -153,7 +157,7 @@ class WatchedObjects:
                 self._objects.pop(_name(found.to_dict()), None)
             elif kind in ("ADDED", "MODIFIED"):
                 self._put(connection, found.to_dict())
-            self._tell(loop, self._changed, dict(self._objects))
+            self._tell(loop, self._changed, self._prepare(self._objects))
 
     def _put(self, connection: Connection, found: Object) -> None:
         if len(self._objects) >= MAX_OBJECTS:
@@ -172,27 +176,38 @@ class WatchedObjects:
 def config_map(address: ClusterAddress, store: MappingStore, options: MatchOptions, metrics: Metrics) -> WatchedObjects:
     """The backend EKSConfigMap."""
     where = f"ConfigMap {NAMESPACE}/{AWS_AUTH}"
+    nothing = read_config_map({}, options).backend
     last: dict[str, str] | None = None
+    version: Version | None = None
+    taken: Version | None = None
 
-    def changed(objects: Mapping[str, Object]) -> None:
-        nonlocal last
+    def prepare(objects: Mapping[str, Object]) -> Version | None:
+        """The new version; ``None`` if the ConfigMap is gone. The same version again if only its labels changed."""
+        nonlocal last, version
         found = objects.get(AWS_AUTH)
         if found is None:
-            last = None
-            store.missing(read_config_map({}, options).backend, where)
-            return
+            last, version = None, None
+            return None
         data = {key: value for key, value in (found.get("data") or {}).items() if isinstance(value, str)}
         if data != last:
-            last = data
             reading = read_config_map(data, options)
-            store.take(Version(reading.backend, where, reading.broken, reading.doubts))
+            last, version = data, Version(reading.backend, where, reading.broken, reading.doubts)
+        return version
+
+    def changed(found: Version | None) -> None:
+        nonlocal taken
+        if found is None:
+            store.missing(nothing, where)
+        elif found is not taken:
+            store.take(found)
+        taken = found
 
     def failed(why: str) -> None:
         metrics.config_map_watch_failures.inc()
         store.unreadable(EKS_CONFIG_MAP, where, why)
 
     selection = {"namespace": NAMESPACE, "fields": {"metadata.name": AWS_AUTH}}
-    return WatchedObjects(address, ConfigMap, selection, changed, failed)
+    return WatchedObjects(address, ConfigMap, selection, changed, failed, prepare=prepare)
 
 
 def identity_mappings(address: ClusterAddress, store: MappingStore, log: Log, *, write_status: bool) -> WatchedObjects:

@@ -37,18 +37,19 @@ SETTLE_SECONDS, STILL_SECONDS = 0.15, 0.5
 HELD_SECONDS = 30.0
 
 State = tuple[int, int, int, int]
+Changed = Callable[[str], Callable[[], None] | None]
 
 
 class WatchedFile:
     """A file and the state it was last seen in.
 
-    :param changed: called with the text of every new version.
+    :param changed: reads the text of a new version, away from the event loop, and returns what puts it in force.
     :param gone: called when the file is not there, or empty.
     :param unreadable: called with the reason if it is there and cannot be read.
     """
 
     def __init__(
-        self, path: str, changed: Callable[[str], None], gone: Callable[[], None], unreadable: Callable[[str], None]
+        self, path: str, changed: Changed, gone: Callable[[], None], unreadable: Callable[[str], None]
     ) -> None:
         self.path = Path(path)
         self._changed = changed
@@ -65,15 +66,20 @@ class WatchedFile:
 
     def look(self) -> None:
         """Read the file if it is not what it was."""
+        if (text := self._look()) is not None and (put := self._changed(text)):
+            put()
+
+    def _look(self) -> str | None:
+        """The text of a new version; ``None`` if there is none."""
         try:
             with self.path.open("rb") as file:
                 found = os.fstat(file.fileno())
                 state: State = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
                 if state == self._state:
-                    return
+                    return None
                 with unwritten(file.fileno()) as is_whole:
                     if not self._counts(state, is_whole):
-                        return
+                        return None
                     self._seen = None
                     data = file.read(MAX_LENGTH + 1)
         except FileNotFoundError:
@@ -81,11 +87,11 @@ class WatchedFile:
             if self._state is not None:
                 self._state = None
                 self._gone()
-            return
+            return None
         except OSError as error:
             self._fail(error.strerror or type(error).__name__)
-            return
-        self._read(state, data)
+            return None
+        return self._read(state, data)
 
     def _counts(self, state: State, is_whole: bool | None) -> bool:
         """Whether a state that is new is a version: at the first look, if nothing says that it is being written."""
@@ -96,22 +102,22 @@ class WatchedFile:
         still = now - self._since
         return is_whole is True or still >= (HELD_SECONDS if is_whole is False else STILL_SECONDS)
 
-    def _read(self, state: State, data: bytes) -> None:
+    def _read(self, state: State, data: bytes) -> str | None:
         if not data.strip():
             if self._state is not None:
                 self._state = None
                 self._gone()
-            return
+            return None
         if len(data) > MAX_LENGTH:
             self._fail(f"longer than {MAX_LENGTH} bytes")
-            return
+            return None
         try:
             text = data.decode()
         except UnicodeDecodeError:
             self._fail("not UTF-8")
-            return
+            return None
         self._state = state
-        self._changed(text)
+        return text
 
     def _fail(self, why: str) -> None:
         if self._state != why:
@@ -121,7 +127,9 @@ class WatchedFile:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            self.look()
+            # A large map takes seconds to read, and nobody is answered while the loop waits.
+            if (text := self._look()) is not None and (put := await asyncio.to_thread(self._changed, text)):
+                put()
             await asyncio.sleep(SECONDS if self._seen is None else SETTLE_SECONDS)
 
 
@@ -175,8 +183,12 @@ class ConfigurationFile:
             elif self._file.is_gone:
                 self._gone()
 
-    def _changed(self, text: str) -> None:
-        reading = self._reading = read_server_config(text, self._options, self._path)
+    def _changed(self, text: str) -> Callable[[], None]:
+        reading = read_server_config(text, self._options, self._path)
+        return lambda: self._put(reading)
+
+    def _put(self, reading: ConfigReading) -> None:
+        self._reading = reading
         if self._values is not None and self._values != reading.values:
             names = sorted(
                 name for name in {*self._values, *reading.values} if self._values.get(name) != reading.values.get(name)
@@ -224,10 +236,14 @@ def dynamic_file(
     """The DynamicFile backend."""
     latency = _Latency(metrics, "dynamic_file")
 
-    def changed(text: str) -> None:
+    def changed(text: str) -> Callable[[], None]:
         found = parse_dynamic_file(text, user_id_strict=user_id_strict, options=options, where=path)
-        if store.take(Version(found.backend, path, found.problems, found.doubts)):
-            latency.observe(found.updated)
+
+        def put() -> None:
+            if store.take(Version(found.backend, path, found.problems, found.doubts)):
+                latency.observe(found.updated)
+
+        return put
 
     def unreadable(why: str) -> None:
         metrics.dynamic_file_failures.inc()
@@ -240,9 +256,13 @@ def dynamic_file(
 def access_entry_file(path: str, store: MappingStore) -> WatchedFile:
     """Access entries in a file."""
 
-    def changed(text: str) -> None:
+    def taken(version: Version) -> None:
+        store.take(version)
+
+    def changed(text: str) -> Callable[[], None]:
         found = parse_access_entry_file(text)
-        store.take(Version(found.backend, path, found.problems))
+        version = Version(found.backend, path, found.problems)
+        return lambda: taken(version)
 
     return WatchedFile(
         path,
@@ -268,7 +288,10 @@ def backend_mode_file(
     """
     latency = _Latency(metrics, "dynamic_backend_mode")
 
-    def changed(text: str) -> None:
+    def changed(text: str) -> Callable[[], None]:
+        return lambda: put(text)
+
+    def put(text: str) -> None:
         try:
             found = _members(text)
             use(mode_names(found.get("backendmode", "").split(" ")))

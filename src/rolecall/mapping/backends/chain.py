@@ -225,7 +225,8 @@ class Chain:
         """ARNs that are mapped, for the hint at a near miss."""
         for backend in self.backends:
             if isinstance(backend, AwsAuthBackend):
-                yield from (entry.arn for entry in backend.aws_auth.entries)
+                yield from (entry.arn for entry in backend.aws_auth.roles.values())
+                yield from (entry.arn for entry in backend.aws_auth.users.values())
             elif isinstance(backend, TableBackend):
                 yield from (entry.arn for entry in backend.table.roles.values())
                 yield from (entry.arn for entry in backend.table.users.values())
