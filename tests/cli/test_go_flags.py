@@ -93,8 +93,11 @@ def test_a_list_that_is_no_csv_is_refused() -> None:
         ("-l json version", "version -l json"),
         ("--log-format text add user --userarn X", "add --log-format text user --userarn X"),
         ("server -c FILE", "server -c FILE"),
-        ("-c server", "-c server"),
-        ("-c FILE", "-c FILE"),
+        ("-c server", ""),
+        ("-c FILE", ""),
+        ("-v debug -l=json", ""),
+        ("-v", "-v"),
+        ("-c FILE help server", "help -c FILE server"),
         ("--help server", "server --help"),
         ("--version", "--version"),
         ("--region eu plan", "--region eu plan"),
@@ -123,7 +126,8 @@ def test_flags_before_the_command_of_a_group(given: str, expected: str) -> None:
     st.lists(st.sampled_from(["-c", "--port", "server", "plan", "x", "--a=b", "-ix", "--", "-", "--help"]), max_size=6)
 )
 def test_no_argument_is_lost(arguments: list[str]) -> None:
-    assert sorted(hoisted(arguments)) == sorted(arguments)
+    # Global options without a command are left out: the list of commands is shown.
+    assert sorted(hoisted(arguments)) in (sorted(arguments), [])
 
 
 @pytest.fixture
@@ -351,6 +355,7 @@ def test_every_command_takes_the_global_flags(command: str) -> None:
         (("-v", "debug", "-c", "x", "version", "-s"), 0, "0."),
         (("version", "-o", "xml"), 2, ""),
         (("help",), 0, "Access as code:"),
+        (("-v", "debug", "help", "-l=json", "server"), 0, "--backend-mode"),
         (("help", "server"), 0, "--backend-mode"),
         (("help", "add", "user"), 0, "--userarn"),
         (("help", "token"), 0, "--role"),

@@ -67,7 +67,7 @@ def certificate_files(settings: ServerSettings) -> CertificateFiles:
 
 
 def ensure_certificate(settings: ServerSettings, now: datetime, log: Log) -> CertificateFiles:
-    """The certificate's files, made where they are not given and not there yet."""
+    """The certificate's files, created if they are not given and do not exist yet."""
     files = certificate_files(settings)
     if settings.tls_cert_file:
         return files
@@ -99,7 +99,8 @@ def _why(error: OSError | UnwritableError) -> str:
 def _locked(path: Path) -> Iterator[None]:
     """Two servers that start at once in one directory make one pair.
 
-    A symbolic link is not followed: whoever may write into the directory could have root create a file anywhere.
+    A symbolic link is not followed: somebody who may write into the directory could
+    have root create a file anywhere.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
@@ -155,7 +156,7 @@ def _general_name(text: str) -> x509.GeneralName:
 
 
 def load_context(files: CertificateFiles) -> ssl.SSLContext:
-    """A context to serve with; :class:`CertificateError` where the files are not a certificate and its key."""
+    """A context to serve with; :class:`CertificateError` if the files are not a certificate and its key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

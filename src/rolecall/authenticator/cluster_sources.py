@@ -53,14 +53,14 @@ Object = Mapping[str, Any]
 class ClusterAddress:
     """How the authenticator reaches its own cluster: a kubeconfig, or the pod's service account.
 
-    :param master: the API server's URL where it is not the kubeconfig's (``--master``).
+    :param master: the API server's URL, if it is not the kubeconfig's (``--master``).
     """
 
     kubeconfig: str = ""
     master: str = ""
 
     def connect(self) -> Connection:
-        """A connection; :class:`ClusterError` where there is neither a kubeconfig nor a service account."""
+        """A connection; :class:`ClusterError` if there is neither a kubeconfig nor a service account."""
         if self.kubeconfig:
             found = read_context(paths=(Path(self.kubeconfig),))
             name, endpoint, tokens = found.name, found.endpoint, found.tokens
@@ -221,7 +221,7 @@ def identity_mappings(address: ClusterAddress, store: MappingStore, log: Log, *,
     def changed(objects: Mapping[str, Object]) -> None:
         nonlocal last
         found: dict[str, IdentityMapping] = {}
-        # Where two objects name one ARN, the first by name counts, today and tomorrow.
+        # Of two objects for one ARN, the first by name counts, today and tomorrow.
         for name in sorted(objects):
             mapping = IdentityMapping.from_object(objects[name])
             # A status that does not fit the spec is one from before a change: whom it names is not meant any more.

@@ -2,7 +2,7 @@
 
 EKS binds an entry to the principal's unique id, which its API does not show. IAM shows it: the id is read when the
 entry is first seen, and a principal that IAM made after the entry is another one under the old name, whom the entry
-does not let in. Where IAM may not be read (another account), the principal's name counts, and the log says so.
+does not let in. If IAM may not be read (another account), the principal's name counts, and the log says so.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class EksEntries:
         return AccessEntryBackend(by_id, by_arn)
 
     def _principal_id(self, one: DatedEntry) -> str | None:
-        """The principal's id, empty where it cannot be read, ``None`` where the entry is for nobody any more."""
+        """The principal's id, empty if it cannot be read, ``None`` if the entry is for nobody any more."""
         key = _key(one)
         if key not in self._ids:
             self._ids[key] = self._ask_iam(one)
@@ -112,7 +112,7 @@ class EksEntries:
             self._log.warning("an access entry counts by name: IAM does not show its principal", arn=arn, error=code)
             return ""
         if found["CreateDate"] > one.created:
-            self._log.warning("an access entry lets nobody in: its principal was made anew after it", arn=arn)
+            self._log.warning("an access entry lets nobody in: its principal was deleted and created again", arn=arn)
             return None
         return str(found_id)
 

@@ -31,7 +31,7 @@ class Version:
     """One version of a backend's mappings.
 
     :param where: the file or object it was read from.
-    :param broken: why it is not fit to be used; empty where it is.
+    :param broken: why it cannot be used; empty if it can.
     """
 
     backend: Backend

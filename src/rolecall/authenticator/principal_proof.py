@@ -1,7 +1,7 @@
 """The proof that a user's principal id comes from this authenticator, for ``/authorize``.
 
 EKS grants access policies by the principal's id. A webhook for authorization learns it from the user's extras only, and
-whoever may impersonate ``userextras`` can set each of them: kube-apiserver turns the header's name into lower case and
+somebody who may impersonate ``userextras`` can set each: kube-apiserver turns the header's name into lower case and
 decodes ``%49`` to ``I`` afterwards (k8s.io/apiserver v0.36 ``pkg/endpoints/filters/impersonation.go``). So an answer to
 a TokenReview carries one extra more: a time and an HMAC over that time, the username, the uid and the extras that
 ``/authorize`` reads. Its key is derived from the private key by which an API server knows the authenticator: replicas

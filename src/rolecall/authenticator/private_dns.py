@@ -51,7 +51,7 @@ class PrivateDnsNames:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, instance: str) -> str:
-        """The name of an instance; :class:`PrivateDnsError` where EC2 knows none, or does not answer in time."""
+        """The name of an instance; :class:`PrivateDnsError` if EC2 knows none, or does not answer in time."""
         if (known := self._names.get(instance)) is not None:
             self._names.move_to_end(instance)
             return known
@@ -62,7 +62,7 @@ class PrivateDnsNames:
             if len(self._waiting) >= MAX_WAITING:
                 raise PrivateDnsError("too many instances are being looked up")
             waiting = self._waiting[instance] = asyncio.get_running_loop().create_future()
-            # Whoever waited may have gone away by the time there is an error.
+            # Those who waited may have gone away by the time there is an error.
             waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._batch.append(instance)
             if len(self._batch) == 1:

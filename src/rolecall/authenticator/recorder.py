@@ -68,7 +68,7 @@ class Recorder:
                 "stsendpoint": identity.sts_endpoint,
             }
         if user is not None:
-            hidden = is_scrubbed and identity is not None and _tells(user, identity)
+            hidden = is_scrubbed and identity is not None and _reveals(user, identity)
             shown |= {"username": _SCRUBBED} if hidden else {
                 "username": user.username, "uid": user.uid, "groups": user.groups
             }  # fmt: skip
@@ -147,7 +147,7 @@ class Recorder:
             self._log.error("an audit record could not be written", error=error.strerror or "")
 
 
-def _tells(user: KubernetesUser, identity: Identity) -> bool:
+def _reveals(user: KubernetesUser, identity: Identity) -> bool:
     """Whether a mapping has put something of the identity into the user's names: by a template, or as an account's."""
     parts = (
         identity.account,

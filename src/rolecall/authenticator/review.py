@@ -82,7 +82,7 @@ class Outcome:
 class Review:
     """What is fixed for a cluster: its id, whom to ask, and how identities are mapped.
 
-    :param map_identity: from an identity to a Kubernetes user, at once or where it has to ask somebody later.
+    :param map_identity: from an identity to a Kubernetes user, at once, or later if it has to ask somebody.
     """
 
     cluster: str
@@ -111,11 +111,11 @@ class Review:
         return await self.confirm(self.read(token, now=now))
 
     def read(self, token: str, *, now: datetime) -> PresignedCall:
-        """The call that a token stands for; :class:`TokenError` where it fails a check, and nobody has to be asked."""
+        """The call that a token stands for; :class:`TokenError` if it fails a check that needs no answer of STS."""
         return parse_token(token, self.cluster, now=now, hosts=self.hosts, max_length=self.max_token_length)
 
     async def confirm(self, call: PresignedCall) -> tuple[Identity, datetime]:
-        """Whoever STS says made a call, and the end of its token's life."""
+        """Who STS says made a call, and the end of its token's life."""
         caller = await self.sts.get_caller_identity(call)
         try:
             return identity_of(caller, call.access_key_id, call.host), call.expires_at
@@ -173,7 +173,7 @@ def decided(
 ) -> Outcome:
     """The answer for an identity that is mapped, or is not.
 
-    A token is for the API server, whoever asks about it: audiences of others are not confirmed, so that a service that
+    A token is for the API server only: audiences of others are not confirmed, so that a service that
     asks for its own name does not take a person's cluster token for one of its own. Without any the API server puts
     its own in (Kubernetes API reference, ``TokenReviewStatus.audiences``; apiserver ``plugin/pkg/authenticator/token/
     webhook``).

@@ -125,7 +125,7 @@ class Webhook:
         self.is_draining: Callable[[], bool] = lambda: False
 
     def handle(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
-        """The answer to a request, at once where nobody has to be asked for it."""
+        """The answer to a request, at once if no other service has to be asked."""
         match request.path:
             case "/authenticate":
                 return self._authenticate(request)
@@ -182,7 +182,7 @@ class Webhook:
             identity = await self._tokens.verify(question.token, time.time())
         except TokenError as error:
             if not joins:
-                # STS was not asked: whoever sends rubbish through an API server must not use up what it may ask.
+                # STS was not asked: rubbish that is sent through an API server must not use up what it may ask.
                 self._rate_limit.give_back(call.request.client)
             return self._answer(call, refused(question, error), names.INVALID)
         except (StsRefusedError, InvalidArnError) as error:

@@ -19,7 +19,7 @@ class WorkerOptions:
     :param healthz: a bound socket that answers ``/healthz`` without TLS, or ``None``.
     :param place: from 0; the one in place 0 writes the status of IAMIdentityMapping objects.
     :param ready: called once requests are answered.
-    :param parent: a pipe's end that closes when whoever started the worker is gone, or ``None``.
+    :param parent: a pipe's end that closes when the process that started the worker is gone, or ``None``.
     """
 
     settings: ServerSettings

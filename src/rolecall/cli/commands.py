@@ -58,7 +58,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "About rolecall": (
         Command("schema", "schema:schema", "Print the JSON Schema of a file or document"),
         Command("version", "about:version", "Print the version", go_flags=True),
-        Command("help", "about:help_for", "Show the help of a command"),
+        Command("help", "about:help_for", "Show the help of a command", go_flags=True),
     ),
 }
 

@@ -1,6 +1,6 @@
 """Options as aws-iam-authenticator takes them, which is written in Go with cobra and pflag.
 
-Manifests and scripts hold such command lines, and whoever swaps the command changes nothing else. Sources:
+Manifests and scripts hold such command lines, and only the command in them changes. Sources:
 spf13/cobra v1.10 ``command.go`` (``Find``, ``stripFlags``), spf13/pflag v1.0 ``flag.go`` (``parseLongArg``,
 ``parseSingleShortArg``), ``string_slice.go``, ``int.go``, ``bool.go``.
 """
@@ -21,8 +21,8 @@ from rolecall.mapping.go_values import parse_bool, parse_int
 GLOBAL = frozenset(
     ("-c", "--config", "-l", "--log-format", "-v", "--log-verbosity", "-i", "--cluster-id", "--feature-gates")
 )
-# Commands of aws-iam-authenticator and `remove`, the counterpart of `add`.
-DROP_INS = frozenset(("server", "init", "token", "verify", "add", "remove", "version"))
+# Commands of aws-iam-authenticator, and `remove`, the counterpart of `add`.
+DROP_INS = frozenset(("server", "init", "token", "verify", "add", "remove", "version", "help"))
 
 
 class GoFlags(TyperCommand):
@@ -42,7 +42,19 @@ class GoGroup(TyperGroup):
 def hoisted(arguments: Sequence[str]) -> list[str]:
     """The arguments of ``rolecall`` with a drop-in command in front: ``-c FILE server`` becomes ``server -c FILE``."""
     found = command_first(arguments, ("--help", "-h", "--version", "--install-completion", "--show-completion"))
-    return found if found and found[0] in DROP_INS else list(arguments)
+    if found and found[0] in DROP_INS:
+        return found
+    # cobra shows its help for global options without a command.
+    return [] if found and found[0].startswith("-") and _is_global(found) else list(arguments)
+
+
+def _is_global(arguments: Sequence[str]) -> bool:
+    words = iter(arguments)
+    for word in words:
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if name not in GLOBAL or (name == word and next(words, None) is None):
+            return False
+    return True
 
 
 def command_first(arguments: Sequence[str], switches: Collection[str]) -> list[str]:

@@ -18,7 +18,7 @@
 {{- end }}
 - "--workers={{ int .Values.server.workers }}"
 - "--log-format={{ .Values.server.logFormat }}"
-- "--loglevel={{ .Values.server.logLevel }}"
+- "--log-verbosity={{ .Values.server.logLevel }}"
 {{- with .Values.server.auditLog }}
 - "--audit-log={{ . }}"
 {{- end }}
