@@ -60,7 +60,7 @@ def run_rolecall(*arguments: str, check: bool = True, **options: Any) -> subproc
         [sys.executable, "-m", "rolecall", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         **options,
     )

@@ -46,7 +46,7 @@ class Site:
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait for something to happen; the limit is for hangs alone."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while not true():  # noqa: ASYNC110 -- what is waited for is inside the server
                 await asyncio.sleep(0.005)
 
@@ -98,7 +98,7 @@ def post(path: str, body: bytes = b"", headers: str = "") -> bytes:
 
 async def answer(reader: asyncio.StreamReader) -> bytes:
     """The next answer, head and body."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
         return head + await reader.readexactly(length)
@@ -253,7 +253,7 @@ async def test_empty_lines_one_by_one_gain_no_time(site: Site, monkeypatch: pyte
             await asyncio.sleep(0.05)
 
     dripping = asyncio.create_task(drip())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
     dripping.cancel()
@@ -276,7 +276,7 @@ async def test_noise_in_place_of_tls_costs_its_connection_alone(site: Site) -> N
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
         writer.write(noise)
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 await reader.read(1)
         writer.transport.abort()
     reader, writer = await site.connect()

@@ -111,10 +111,10 @@ def test_a_writer_that_comes_meanwhile_waits_and_ends_nobody(tmp_path: Path) -> 
         "    writer = subprocess.Popen([sys.executable, '-c', write, sys.argv[1]])\n"
         "    signal.sigtimedwait({signal.SIGURG}, 30)\n"
         "    print(is_whole, default is signal.SIG_DFL, file.read())\n"
-        "sys.exit(writer.wait(30))\n"
+        "sys.exit(writer.wait(300))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, done.stdout) == (0, "True True one\n"), done.stderr
     assert path.read_text() == "two"

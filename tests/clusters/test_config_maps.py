@@ -60,7 +60,7 @@ def connected(world: tuple[AwsClients, EksCluster, dict[str, str]]) -> Connectio
 def kubeconfig(world: tuple[AwsClients, EksCluster, dict[str, str]], folder: Path) -> dict[str, Any]:
     path = folder / "config"
     command = ["aws", "eks", "update-kubeconfig", "--name", "c", "--kubeconfig", str(path), "--alias", "mine"]
-    subprocess.run(command, env=world[2], check=True, capture_output=True, timeout=60)
+    subprocess.run(command, env=world[2], check=True, capture_output=True, timeout=300)
     found: dict[str, Any] = yaml.safe_load(path.read_text())
     return found
 
@@ -175,7 +175,7 @@ def test_two_editors_and_a_kubectl_edit_lose_nothing(world: Any, tmp_path: Path)
 
             def kubectl(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
                 command = ["kubectl", "--kubeconfig", str(path), "-n", "kube-system", *arguments]
-                return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, **options)
+                return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, **options)
 
             shown = kubectl("get", "configmap", "aws-auth", "-o", "json")
             if shown.returncode:

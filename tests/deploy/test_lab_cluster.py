@@ -59,7 +59,12 @@ class Place:
         """What kubectl says to them."""
         command = [KUBECTL, "apply", "--validate=strict", "-f", "-"]
         done = subprocess.run(
-            command, input=yaml.safe_dump_all(objects), env=self.environment, capture_output=True, text=True, timeout=60
+            command,
+            input=yaml.safe_dump_all(objects),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -194,7 +194,7 @@ def test_the_original_is_upgraded_in_place() -> None:
     }
     patch = DEPLOY / "upgrade-from-aws-iam-authenticator.yaml"
     command = [KUBECTL, "patch", "--local", "-f", "-", "-o", "yaml", "--patch-file", str(patch)]
-    done = subprocess.run(command, input=yaml.safe_dump(before), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, input=yaml.safe_dump(before), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     after = yaml.safe_load(done.stdout)
     for minor in (MINORS[0], MINORS[-1]):

@@ -52,7 +52,7 @@ def test_the_token_is_one_that_a_verifier_takes(person: Person) -> None:
 def test_answered_in_the_version_asked(person: Person, info: str, answered: str) -> None:
     found = json.loads(person.run("token", "-i", "prod", KUBERNETES_EXEC_INFO=info, **NOW).stdout)
     assert (found["apiVersion"], found["kind"]) == (answered, "ExecCredential")
-    assert abs(datetime.fromisoformat(found["status"]["expirationTimestamp"]).timestamp() - time.time() - 840) < 5
+    assert abs(datetime.fromisoformat(found["status"]["expirationTimestamp"]).timestamp() - time.time() - 840) < 50
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_credentials_of_the_environment_that_end(person: Person) -> None:
     soon = person.run("token", "-i", "prod", AWS_CREDENTIAL_EXPIRATION=ends(300), **KEY, **NOW)
     assert "the credentials end in 5 minutes" in soon.stderr
     reported = json.loads(soon.stdout)["status"]["expirationTimestamp"]
-    assert abs(datetime.fromisoformat(reported).timestamp() - time.time() - 300) < 5
+    assert abs(datetime.fromisoformat(reported).timestamp() - time.time() - 300) < 50
     late = person.run("token", "-i", "other", AWS_CREDENTIAL_EXPIRATION=ends(3600), **KEY, **NOW)
     assert late.stderr == ""
     gone = person.run("token", "-i", "third", AWS_CREDENTIAL_EXPIRATION=ends(-1), check=False, **KEY, **NOW)

@@ -109,7 +109,7 @@ def test_ten_at_once_cost_one_call(person: Person, sts: StsDouble) -> None:
     # The bar: ten parallel kubectl calls cost one STS call.
     sts.delay = 0.5
     processes = [person.start("token", "-i", "prod", "-r", ROLE) for _ in range(10)]
-    outputs = [process.communicate(timeout=60) for process in processes]
+    outputs = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0] * 10, outputs
     assert sts.actions() == ["AssumeRole"]
 
@@ -118,7 +118,7 @@ def test_a_failure_is_everybodys(person: Person, sts: StsDouble) -> None:
     sts.delay = 0.5
     sts.raw = b"<nonsense/>"
     processes = [person.start("token", "-i", "prod", "-r", ROLE) for _ in range(4)]
-    outputs = [process.communicate(timeout=60) for process in processes]
+    outputs = [process.communicate(timeout=300) for process in processes]
     assert {process.returncode for process in processes} == {1}
     assert all("no AccessKeyId" in errors for _, errors in outputs), outputs
     # Whoever came while the first was at it shares its failure; only a late starter may have asked again.
@@ -130,7 +130,7 @@ def test_a_failure_is_everybodys(person: Person, sts: StsDouble) -> None:
 def test_killed_in_the_middle(person: Person, sts: StsDouble) -> None:
     sts.delay = 5.0
     process = person.start("token", "-i", "prod", "-r", ROLE)
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 300
     while not sts.calls and time.monotonic() < ends:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
@@ -144,10 +144,10 @@ def test_the_earlier_end_is_reported(person: Person, sts: StsDouble) -> None:
     # aws-iam-authenticator #401, #590: a token that outlives its credentials is a 401 in mid-run.
     sts.lifetime = 300.0
     short = person.run("token", "-i", "prod", "-r", ROLE)
-    assert abs(expiry_of(short.stdout) - time.time() - 300) < 10
+    assert abs(expiry_of(short.stdout) - time.time() - 300) < 50
     sts.lifetime = 3600.0
     long = person.run("token", "-i", "prod", "-r", ROLE + "2")
-    assert abs(expiry_of(long.stdout) - time.time() - 840) < 10
+    assert abs(expiry_of(long.stdout) - time.time() - 840) < 50
 
 
 def test_a_session_that_is_about_to_end_is_made_anew(person: Person, sts: StsDouble) -> None:
@@ -272,7 +272,7 @@ def test_mfa_is_asked_for_once(person: Person, sts: StsDouble) -> None:
     terminal.type("123456\n")
     assert terminal.end() == 0, terminal.shown
     assert "123456" not in terminal.shown, "what is typed is not shown"
-    outputs = [other.communicate(timeout=60) for other in others]
+    outputs = [other.communicate(timeout=300) for other in others]
     assert [other.returncode for other in others] == [0] * 9, outputs
     assert [call["TokenCode"] for call in sts.calls] == ["000000", "123456"]
     assert sts.calls[1]["SerialNumber"] == "arn:aws:iam::111122223333:mfa/alice"

@@ -44,7 +44,7 @@ class World:
 
     def run(self, *command: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            command, env=self.variables, capture_output=True, text=True, timeout=60, check=False, **options
+            command, env=self.variables, capture_output=True, text=True, timeout=300, check=False, **options
         )
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done

@@ -35,9 +35,9 @@ def test_matches_as_the_obvious_matcher(pattern: str, text: str) -> None:
 @pytest.mark.parametrize("pattern", ["*a" * 12 + "b", "*a*a?" * 8 + "b", "*" * 200 + "b", "?" * 50 + "*b"])
 def test_time_is_linear(pattern: str) -> None:
     """A regular expression of the same meaning takes more than ten seconds (facts/iam.md 39)."""
-    started = time.perf_counter()
+    started = time.process_time()
     assert not matcher(pattern)("a" * 4_000)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,6 @@ def lab(start_lab: Callable[..., Any]) -> Any:
     return start_lab()
 
 
-@pytest.mark.timeout(200)
 def test_a_lab_killed_at_any_moment_has_everything_it_acknowledged(tmp_path: Path) -> None:
     """kill -9 while users and config maps are being made, again and again; afterwards each acknowledged one is there."""
     home = LabHome(tmp_path / "lab")

@@ -173,7 +173,7 @@ def test_dev_stdout_is_the_standard_output_whatever_that_is(tmp_path: Path) -> N
     )
     for path in ("/dev/stdout", "/proc/self/fd/1", str(tmp_path / "link")):
         with (tmp_path / "out").open("wb") as out:
-            subprocess.run([sys.executable, "-c", code, path], stdout=out, check=True, timeout=60)
+            subprocess.run([sys.executable, "-c", code, path], stdout=out, check=True, timeout=300)
         assert (tmp_path / "out").read_text() == "before\ntext\nafter\n"
     with pytest.raises(UnwritableError, match="is an open stream, not a file"):
         write_file(Path("/dev/stdout"), "text")

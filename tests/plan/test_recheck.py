@@ -48,7 +48,7 @@ class Shell:
 
     def _run(self, command: list[str], environment: dict[str, str], code: int) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            command, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=90, check=False
+            command, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done

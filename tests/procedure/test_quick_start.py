@@ -35,7 +35,7 @@ def test_the_quick_start_can_be_typed(start_lab: Callable[..., Any], tmp_path: P
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -83,15 +83,15 @@ class DeployedCluster(SelfManagedCluster):
 
 def kubectl(kubeconfig: Path, *arguments: str, objects: Any) -> subprocess.CompletedProcess[str]:
     command = [KUBECTL, "--kubeconfig", str(kubeconfig), *arguments, "-f", "-"]
-    return subprocess.run(command, input=yaml.safe_dump_all(objects), capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, input=yaml.safe_dump_all(objects), capture_output=True, text=True, timeout=300)
 
 
 def install(cluster: SelfManagedCluster, kubeconfig: Path, objects: Objects) -> None:
     """Apply for real; there is nobody to run the pods."""
-    within(30, lambda: cluster.send("GET", "/api/v1/namespaces/kube-system")[0] == 200)
+    within(lambda: cluster.send("GET", "/api/v1/namespaces/kube-system")[0] == 200)
     done = kubectl(kubeconfig, "apply", "--validate=strict", objects=objects.values())
     assert done.returncode == 0, done.stderr
-    within(20, lambda: cluster.send("GET", MAPPINGS)[0] == 200)
+    within(lambda: cluster.send("GET", MAPPINGS)[0] == 200)
 
 
 def pods_own_kubeconfig(cluster: SelfManagedCluster, folder: Path) -> Path:
@@ -210,9 +210,9 @@ def test_people_get_in_through_the_daemonset(daemonset: Deployed, people: People
     )
     server.start("--kubeconfig", str(pods_own_kubeconfig(cluster, server.root)), "--access-entries", str(entries))
     dev, other, reader, nobody = (people.assume(role) for role in (mapped, by_object, viewer, stranger))
-    within(5, lambda: whoami(cluster, dev) == (201, "dev"))
+    within(lambda: whoami(cluster, dev) == (201, "dev"))
     # No controller but the server itself, with the pods' own rights, says what the object stands for.
-    within(5, lambda: whoami(cluster, other) == (201, "from-object"))
+    within(lambda: whoami(cluster, other) == (201, "from-object"))
     assert cluster.send("GET", f"{MAPPINGS}/object")[1]["status"]["canonicalARN"] == by_object.lower()
     assert not may(cluster, dev, "list", "pods"), "aws-auth maps to a group that nothing is bound to"
     assert whoami(cluster, reader)[0] == 201
@@ -251,6 +251,6 @@ def test_people_get_in_through_the_deployment(
         assert whoami(cluster, dev) == (401, "Unauthorized"), "nobody is let in while the authenticator is down"
         server.start("--kubeconfig", str(pods_own_kubeconfig(cluster, root)))
         try:
-            within(5, lambda: whoami(cluster, dev) == (201, "hosted-dev"))
+            within(lambda: whoami(cluster, dev) == (201, "hosted-dev"))
         finally:
             assert server.stop() == 0, server.said()

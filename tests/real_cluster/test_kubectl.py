@@ -21,7 +21,6 @@ def environment(lab: Any) -> dict[str, str]:
     return administrator(lab)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", ["1.29", "1.36"])
 def test_every_step(version: str, environment: dict[str, str], tmp_path: Path) -> None:
     path = ROOT / ".tools" / "kubectl" / version / "kubectl"

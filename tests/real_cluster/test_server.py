@@ -27,7 +27,6 @@ from self_managed import AuthenticatorProcess, SelfManagedCluster
 ROOT = Path(__file__).resolve().parents[2]
 KUBECTL = ROOT / ".tools" / "kubectl" / "1.36" / "kubectl"
 CLUSTER = "self-managed"
-IN_FORCE_SECONDS = 2.0
 AWS_AUTH = "/api/v1/namespaces/kube-system/configmaps"
 MAPPINGS = "/apis/iamauthenticator.k8s.aws/v1alpha1/iamidentitymappings"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
@@ -77,8 +76,8 @@ def place(
             "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", IDENTITY_MAPPING_CRD
         )
         assert status == 201, found
-        within(20, lambda: cluster.send("GET", MAPPINGS)[0] == 200)
-        within(20, lambda: cluster.send("GET", "/api/v1/namespaces/kube-system")[0] == 200)
+        within(lambda: cluster.send("GET", MAPPINGS)[0] == 200)
+        within(lambda: cluster.send("GET", "/api/v1/namespaces/kube-system")[0] == 200)
         binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
@@ -193,7 +192,7 @@ def test_a_backend(place: Place, backend: str) -> None:
     write(place, entry(role))
     start(place, backend)
     try:
-        within(IN_FORCE_SECONDS, lambda: place.whoami(first)[0] == 201)
+        within(lambda: place.whoami(first)[0] == 201)
         user = place.whoami(first)[1]
         assert (user["username"], user["groups"]) == ("dev:rita", ["team", "system:authenticated"])
         assert user["extra"]["canonicalArn"] == [role]
@@ -203,14 +202,14 @@ def test_a_backend(place: Place, backend: str) -> None:
         assert place.whoami(second)[0] == 401
         # hot reload: somebody comes, somebody goes
         write(place, entry(role), entry(late))
-        within(IN_FORCE_SECONDS, lambda: place.whoami(second)[0] == 201)
+        within(lambda: place.whoami(second)[0] == 201)
         assert place.whoami(first)[0] == 201
         write(place, entry(late))
-        within(IN_FORCE_SECONDS, lambda: place.whoami(first)[0] == 401)
+        within(lambda: place.whoami(first)[0] == 401)
         # a broken map
         before = len(place.server.said())
         break_it(place)
-        within(IN_FORCE_SECONDS, lambda: named in place.server.said()[before:])
+        within(lambda: named in place.server.said()[before:])
         assert place.whoami(second)[1]["username"] == "dev:luis"
         assert place.whoami(first)[0] == 401
         assert "k8s-aws-v1." not in place.server.said()
@@ -254,8 +253,13 @@ class Load:
     def __enter__(self) -> Load:
         for thread in self._threads:
             thread.start()
-        time.sleep(1.0)
+        self.some_more()
         return self
+
+    def some_more(self) -> None:
+        """Wait until more have been let in who came after this moment than :meth:`check` asks for."""
+        now = time.monotonic()
+        within(lambda: sum(1 for begun, _, good in self.logins[:] if good and begun > now) > 12)
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
@@ -289,7 +293,7 @@ def test_killed_and_started_again_under_load(place: Place) -> None:
             place.server.kill()
             start(place, "MountedFile")
             back = time.monotonic()
-            time.sleep(1.5)
+            load.some_more()
     finally:
         place.server.stop()
     load.check((killed, back))
@@ -308,7 +312,8 @@ def test_a_killed_worker_loses_at_most_what_it_was_answering(place: Place, worke
             for worker in place.server.workers():
                 kills.append(time.monotonic())
                 os.kill(worker, signal.SIGKILL)
-                time.sleep(1.5)
+                within(lambda worker=worker: worker not in (now := place.server.workers()) and len(now) == workers)  # type: ignore[misc]
+                load.some_more()
         load.check(*((moment, moment) for moment in kills))
         assert len(place.server.workers()) == workers
     finally:

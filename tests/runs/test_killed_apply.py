@@ -15,7 +15,6 @@ from killed_apply import ACCOUNT, REGION, KilledApply
 from lab_shell import enter
 
 
-@pytest.mark.timeout(300)
 def test_a_killed_apply_resumes_or_is_undone(
     start_lab: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ def rolecall(folder: Path) -> Iterator[Rolecall]:
                 lab.forget()
                 done = subprocess.run(
                     [sys.executable, "-m", "rolecall", *arguments], env=environment, cwd=folder,
-                    capture_output=True, text=True, timeout=60, check=False,
+                    capture_output=True, text=True, timeout=300, check=False,
                 )  # fmt: skip
                 assert done.returncode in (0, 10), f"{arguments}: {done.stdout}{done.stderr}"
                 return lab.requests()

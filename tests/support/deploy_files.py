@@ -28,7 +28,7 @@ Objects = Mapping[tuple[str, str, str], dict[str, Any]]
 @functools.cache
 def kustomized(folder: str) -> Objects:
     """What ``kubectl kustomize`` makes of a folder of ``deploy``."""
-    done = subprocess.run([KUBECTL, "kustomize", DEPLOY / folder], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([KUBECTL, "kustomize", DEPLOY / folder], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "kustomize warns"
     return _objects(done.stdout)
@@ -45,7 +45,7 @@ def helm_path(major: str) -> Path:
 def run_helm(major: str, *arguments: str, values: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     """Helm with the chart's values given on standard input."""
     command = [helm_path(major), *arguments, "--values", "-"]
-    return subprocess.run(command, input=yaml.safe_dump(values or {}), capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, input=yaml.safe_dump(values or {}), capture_output=True, text=True, timeout=300)
 
 
 def helm_rendered(

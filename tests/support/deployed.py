@@ -66,7 +66,7 @@ class DeployedAuthenticator:
         command = [sys.executable, "-m", "rolecall", "init", "--port", str(self.port), *arguments]
         command += ["--state-dir", str(self.path(state)), "--generate-kubeconfig", str(self.path(kubeconfig))]
         environment = {"PATH": os.environ["PATH"], **self._environment}
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
 
     def arguments(self) -> list[str]:
         mounts = sorted((mount["mountPath"] for mount in self._container["volumeMounts"]), key=len, reverse=True)
@@ -92,7 +92,7 @@ class DeployedAuthenticator:
         command = [sys.executable, "-m", "rolecall", *self.arguments(), "--sts-endpoint", self._sts, *arguments]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not all(self.probe(name) for name in ("startupProbe", "readinessProbe")):
             assert self._process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
@@ -125,7 +125,7 @@ class DeployedAuthenticator:
         if process is None:
             return 0
         process.terminate()
-        return process.wait(20)
+        return process.wait(300)
 
 
 def send(url: str, body: Any = None, *, token: str = "", context: ssl.SSLContext | None = None) -> tuple[int, Any]:

@@ -29,7 +29,7 @@ def emulator() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(300)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

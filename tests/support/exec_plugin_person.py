@@ -46,6 +46,6 @@ class Person:
 
     def run(self, *arguments: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, **variables)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
         assert not check or process.returncode == 0, errors
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)

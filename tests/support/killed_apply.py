@@ -152,10 +152,10 @@ class KilledApply:
     def rolecall(self, *arguments: str, code: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "rolecall", *arguments],
-            env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
+            env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def _aws(self, *arguments: str) -> None:
-        subprocess.run(["aws", "eks", *arguments], env=self.environment, check=True, capture_output=True, timeout=60)
+        subprocess.run(["aws", "eks", *arguments], env=self.environment, check=True, capture_output=True, timeout=300)

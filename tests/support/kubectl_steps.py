@@ -184,7 +184,7 @@ STEPS = (
     step("create rolebinding bad --clusterrole=cluster-admin --user=ann -n {ns} --as ann", "cannot create resource", code=1),
     # custom resources
     step("apply -f -", "customresourcedefinition.apiextensions.k8s.io/widgets.example.com", stdin=DEFINITION),
-    step("wait --for=condition=Established crd/widgets.example.com --timeout=20s", "condition met"),
+    step("wait --for=condition=Established crd/widgets.example.com --timeout=300s", "condition met"),
     step("apply -n {ns} -f -", "widget.example.com/w created", stdin="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 3}\n"),
     step("apply -n {ns} -f -", "widget.example.com/w configured", stdin="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 3, parts: [a]}\n"),
     step("get widgets -n {ns}", "SIZE", "3"),
@@ -195,14 +195,14 @@ STEPS = (
     # workloads are known by name and cannot be made
     step("create deployment web --image=nginx -n {ns}", "runs no workloads", code=1),
     # wait and delete
-    step("wait --for=jsonpath={{.data.a}}=edited cm/app -n {ns} --timeout=20s", "condition met"),
+    step("wait --for=jsonpath={{.data.a}}=edited cm/app -n {ns} --timeout=300s", "condition met"),
     step("delete cm app -n {ns}", 'configmap "app" deleted'),
-    step("wait --for=delete cm/app -n {ns} --timeout=20s"),
+    step("wait --for=delete cm/app -n {ns} --timeout=300s"),
     step("delete cm --all -n {ns}", "deleted"),
     step("delete rolebinding dev -n {ns}", "deleted"),
     step("delete clusterrolebinding {ns}-nodes", "deleted"),
     step("delete clusterrole {ns}-nodes {ns}-web {ns}-agg", "deleted"),
-    step("delete namespace {ns} --timeout=30s", "deleted"),
+    step("delete namespace {ns} --timeout=300s", "deleted"),
     step("get ns {ns}", "not found", code=1),
     step("delete namespace kube-system", "may not be deleted", code=1),
     step("config current-context", "cluster/kubedemy"),
@@ -226,7 +226,7 @@ class Kubectl:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 

@@ -213,7 +213,7 @@ def write_aws_auth(clients: AwsClients, cluster: Cluster, described: dict[str, A
         endpoint=clients.endpoint(cluster.account, "sts"),
     )
     context = ssl.create_default_context(cadata=authority)
-    connection = http.client.HTTPSConnection(endpoint.hostname or "", endpoint.port, timeout=30, context=context)
+    connection = http.client.HTTPSConnection(endpoint.hostname or "", endpoint.port, timeout=300, context=context)
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

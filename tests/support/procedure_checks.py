@@ -43,7 +43,7 @@ class Person:
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert (done.returncode == 0) is ok, f"$ {command}\n{done.stdout}{done.stderr}"
         return done.stdout if ok else done.stderr + done.stdout

@@ -397,7 +397,7 @@ class Sender:
         parts = urlsplit(url)
         assert parts.hostname is not None
         self._connection = http.client.HTTPSConnection(
-            parts.hostname, parts.port, context=ssl._create_unverified_context(), timeout=30
+            parts.hostname, parts.port, context=ssl._create_unverified_context(), timeout=300
         )
         self._token = token
 

@@ -59,7 +59,7 @@ class SelfManagedCluster:
         context = self.files.client_context()
         if token:
             context = ssl.create_default_context(cafile=self.files.ca)
-        connection = http.client.HTTPSConnection(parts.hostname, parts.port, context=context, timeout=60)
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port, context=context, timeout=300)
         try:
             headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -106,7 +106,7 @@ class AuthenticatorProcess:
 
     def _run(self, command: str, *arguments: str) -> None:
         words = [sys.executable, "-m", "rolecall", command, "-i", self.cluster_id, *arguments]
-        subprocess.run(words, check=True, capture_output=True, timeout=60)
+        subprocess.run(words, check=True, capture_output=True, timeout=300)
 
     def start(self, *arguments: str) -> None:
         """Start it and return once it is ready."""
@@ -122,7 +122,7 @@ class AuthenticatorProcess:
                 stderr=log,
                 env={**os.environ, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"},
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not self.is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -151,14 +151,14 @@ class AuthenticatorProcess:
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(300)
         self._process = None
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(300)
         self._process = None
 
 

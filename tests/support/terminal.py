@@ -24,7 +24,7 @@ class Terminal:
             os.execvpe(command[0], list(command), dict(variables))
         self.shown = ""
 
-    def wait_for(self, text: str, seconds: float = 20.0) -> None:
+    def wait_for(self, text: str, seconds: float = 300.0) -> None:
         """Read until the terminal shows a text."""
         ends = time.monotonic() + seconds
         while text not in self.shown:
@@ -37,7 +37,7 @@ class Terminal:
         self.shown = ""
         os.write(self.descriptor, text.encode())
 
-    def end(self, seconds: float = 20.0) -> int:
+    def end(self, seconds: float = 300.0) -> int:
         """Wait for the command's end; gives its exit code, negative for a signal."""
         ends = time.monotonic() + seconds
         try:

@@ -72,7 +72,7 @@ class Worker:
         found = answer["status"]
         return str(found["user"]["username"]) if found["authenticated"] else ""
 
-    async def until(self, key: str, username: str, seconds: float = 5.0) -> float:
+    async def until(self, key: str, username: str, seconds: float = 300.0) -> float:
         """Seconds until a key is taken for ``username``."""
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -83,7 +83,7 @@ class Worker:
 
     async def logged(self, words: str, times: int = 1) -> None:
         """Wait until the log has these words."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):
             while self.log.getvalue().count(words) < times:  # noqa: ASYNC110 -- a stream tells nobody
                 await asyncio.sleep(0.02)
 
@@ -116,5 +116,5 @@ async def worker(folder: Path, sts: str, config: Path | None = None, **settings:
     finally:
         if not task.done():
             signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(task, 15)
+        await asyncio.wait_for(task, 300)
         logging.getLogger().handlers[:] = handlers

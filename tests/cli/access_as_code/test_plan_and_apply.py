@@ -30,7 +30,7 @@ def shell(
     def run(*arguments: str, program: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
         command = [program, *arguments] if program else [sys.executable, "-m", "rolecall", *arguments]
         done = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, text=True, timeout=90, check=False
+            command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done

@@ -46,7 +46,7 @@ class Shell:
     connection: Connection
 
     def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, **options)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300, **options)
 
     def aws_auth(self, *arguments: str, ok: bool | None = True) -> Result:
         """The command, in this process; on the cluster by its name unless a kubeconfig is given."""
@@ -257,7 +257,7 @@ def test_killed_at_any_moment_leaves_the_old_or_the_new_and_a_record(shell: Shel
         process = subprocess.Popen(command, env=shell.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(moments.uniform(0.3, 1.3))
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.wait(300)
         after = shell.data()
         added = f"- rolearn: {arn}\n  username: x\n  groups: []\n"
         assert after["mapRoles"] in (before["mapRoles"], before["mapRoles"] + added)

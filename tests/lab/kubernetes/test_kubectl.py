@@ -36,7 +36,6 @@ def kubectl(request: pytest.FixtureRequest, environment: dict[str, str], tmp_pat
     return Kubectl(path, own, f"v{version.replace('.', '-')}")
 
 
-@pytest.mark.timeout(300)
 def test_every_step(kubectl: Kubectl) -> None:
     failures = kubectl.failures(STEPS)
     assert not failures, "\n".join(f"kubectl {step}\n  {why}" for step, why in failures.items())
