@@ -304,3 +304,66 @@ def test_what_waits_for_thousands_does_not_name_them() -> None:
     widened = next(s for s in steps if s.resource.kind is Kind.IAM_ROLE and "bob" in str(s.after))
     parts = parts_of(steps)
     assert len({key for name in widened.needs for key in parts[name]}) == 1_200
+
+
+def needed(steps: Iterable[Change], resource: ResourceId) -> set[ResourceId]:
+    """What a resource's last step needs, directly or not."""
+    steps = list(steps)
+    parts, by_key = parts_of(steps), {step.key: step for step in steps}
+    found: set[str] = set()
+    waiting = [next(step.key for step in reversed(steps) if step.resource == resource)]
+    while waiting:
+        more = {key for name in by_key[waiting.pop()].needs for key in parts[name]} - found
+        found |= more
+        waiting += more
+    return {by_key[key].resource for key in found}
+
+
+def test_a_mapping_waits_for_the_bindings_of_its_own_groups() -> None:
+    """A namespace that does not exist holds back those alone who would be bound in it."""
+    cluster, admins, devs = CLUSTERS[0], role("admins"), role("devs")
+    space = ResourceId(Kind.ROLE_BINDING, cluster, "wbe/rolecall:edit:devs")
+    everywhere = ResourceId(Kind.CLUSTER_ROLE_BINDING, cluster, "rolecall:cluster-admin:admins")
+
+    def to(group: str, name: str) -> Mapping[str, Any]:
+        return {"roleRef": {"kind": "ClusterRole", "name": name}, "subjects": [{"kind": "Group", "name": group}]}
+
+    after: State = {space: to("devs", "edit"), everywhere: to("admins", "cluster-admin")}
+    for arn, group in ((admins, "admins"), (devs, "devs")):
+        value = {"arn": arn, "username": f"{group}:{{{{SessionName}}}}", "groups": [group]}
+        after[ResourceId(Kind.AWS_AUTH_ROLE, cluster, arn)] = value
+        after[ResourceId(Kind.IAM_ROLE, ACCOUNT, group)] = {"path": "/", "tags": {}, "trust": trust([[user("ann")]])}
+    steps = order(difference({}, after), {})
+    assert space not in needed(steps, ResourceId(Kind.AWS_AUTH_ROLE, cluster, admins))
+    assert needed(steps, ResourceId(Kind.AWS_AUTH_ROLE, cluster, devs)) == {
+        space, ResourceId(Kind.IAM_ROLE, ACCOUNT, "devs")
+    }  # fmt: skip
+    assert not needed(steps, ResourceId(Kind.IAM_ROLE, ACCOUNT, "devs"))
+    assert not needed(steps, space)
+
+
+def test_what_only_takes_access_away_waits_for_nothing() -> None:
+    before: State = {
+        ResourceId(Kind.IAM_ROLE, ACCOUNT, "r1"): {"path": "/", "tags": {}, "trust": trust([[user("ann"), user("bob")]])},
+        ResourceId(Kind.IAM_ROLE_POLICY, ACCOUNT, "r1/p"): {"document": {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [role("r2"), role("r3")]}]}},
+        ResourceId(Kind.IAM_USER, ACCOUNT, "cid"): {"path": "/", "tags": {}},
+        **mapped("view"), **mapped("view", "r3"), **bound("a", "view", "admin"),
+    }  # fmt: skip
+    after: State = {
+        ResourceId(Kind.IAM_ROLE, ACCOUNT, "r1"): {"path": "/", "tags": {}, "trust": trust([[user("bob")]])}
+    }
+    for step in order(difference(before, after), before):
+        assert not step.needs, step.resource
+
+
+def test_a_binding_of_a_user_concerns_mappings_that_may_become_it() -> None:
+    """``dev:{{SessionName}}`` is dev:ann in ann's session."""
+    cluster = CLUSTERS[0]
+    old = {"roleRef": {"kind": "ClusterRole", "name": "admin"}, "subjects": [{"kind": "User", "name": "dev:ann"}]}
+    binding = ResourceId(Kind.CLUSTER_ROLE_BINDING, cluster, "b")
+    mapping_of = ResourceId(Kind.AWS_AUTH_ROLE, cluster, role("r1"))
+    value = {"arn": role("r1"), "username": "dev:{{SessionName}}", "groups": []}
+    assert binding in needed(order(difference({binding: old}, {mapping_of: value}), {binding: old}), mapping_of)
+    everybody = {**old, "subjects": [{"kind": "Group", "name": "system:authenticated"}]}
+    assert binding in needed(order(difference({binding: everybody}, {mapping_of: value}), {}), mapping_of)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,12 @@ from rolecall.errors import InvalidArnError
 from rolecall.plan.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId, Value
 
 _ACCOUNT = re.compile(r"(?:arn:[a-z-]+:iam::)?([0-9]{12})(?::root)?", re.ASCII)
+# What a binding is of and a mapping gives: ``Group`` or ``User``, and a name.
+Subject = tuple[str, str]
+# The group that a cluster gives to every mapped principal by itself.
+EVERYBODY: Subject = ("Group", "system:authenticated")
+# In place of a name that only a session fills in: it may become any.
+TEMPLATE = "{{}}"
 # The key of ``*`` in a trust policy, which is no single principal.
 EVERYONE = "*"
 
@@ -32,7 +38,7 @@ class Links:
     """Groups of linked principals, each known by one of its members."""
 
     _parent: dict[str, str] = field(default_factory=dict)
-    _mapped: list[tuple[str, str]] = field(default_factory=list)
+    _mapped: dict[tuple[str, str], dict[Subject, None]] = field(default_factory=dict)
 
     @classmethod
     def between(cls, changes: Iterable[Change], actual: Mapping[ResourceId, Value]) -> Links:
@@ -43,7 +49,8 @@ class Links:
             values += [(change.resource, change.before), (change.resource, change.after)]
         for resource, value in values:
             if resource.kind in MAPPING_KINDS and value is not None:
-                links._mapped.append((mapped_principal(resource, value), resource.place))
+                known = links._mapped.setdefault((mapped_principal(resource, value), resource.place), {})
+                known.update(dict.fromkeys(names_of(value)))
             if resource.kind is Kind.IAM_ROLE and value is not None:
                 role = f"{resource.place}/role/{resource.name}".lower()
                 for named in principals_of(value["trust"]):
@@ -61,11 +68,20 @@ class Links:
             return self._root(mapped_principal(resource, change.after or change.before))
         return self._root(f"{resource.place}/{'user' if kind is Kind.IAM_USER else 'role'}/{_owner(resource)}".lower())
 
-    def clusters_of_groups(self) -> dict[str, set[str]]:
-        """The clusters on which some principal of a group is mapped, before or after."""
-        found: dict[str, set[str]] = {}
-        for principal, cluster in self._mapped:
-            found.setdefault(self._root(principal), set()).add(cluster)
+    def subjects_of(self, principal: str, cluster: str) -> Collection[Subject]:
+        """What a principal's mappings on a cluster give, before, after or both."""
+        return self._mapped.get((principal, cluster), {}).keys()
+
+    def groups_by_subject(self) -> dict[tuple[str, Subject], set[str]]:
+        """By cluster and subject, the linked groups of which some principal is mapped so there, before or after.
+
+        Every one that is mapped on a cluster at all is found by :data:`EVERYBODY`.
+        """
+        found: dict[tuple[str, Subject], set[str]] = {}
+        for (principal, cluster), subjects in self._mapped.items():
+            group = self._root(principal)
+            for subject in (*subjects, EVERYBODY):
+                found.setdefault((cluster, subject), set()).add(group)
         return found
 
     def _join_accounts(self) -> None:
@@ -112,6 +128,14 @@ def named_in(value: Value | None, resource: ResourceId) -> Iterator[str]:
 def mapped_principal(resource: ResourceId, value: Value | None) -> str:
     """The key of the principal that a mapping is of: an access entry is named by it, other mappings say it."""
     return principal_key(str((value or {}).get("arn") or resource.name))
+
+
+def names_of(value: Value | None) -> Iterator[Subject]:
+    """The groups and the username that a mapping gives, a template as :data:`TEMPLATE`."""
+    if value is None:
+        return
+    for kind, name in (*(("Group", group) for group in value["groups"]), ("User", str(value["username"]))):
+        yield kind, TEMPLATE if "{{" in name else name
 
 
 def principals_of(document: Mapping[str, Any]) -> Iterator[str]:

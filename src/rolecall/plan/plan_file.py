@@ -48,15 +48,8 @@ def to_json(plan: Plan) -> dict[str, Any]:
 
 def _change_to_json(change: Change) -> dict[str, Any]:
     resource = change.resource
-    found = {"kind": resource.kind.value, "place": resource.place, "name": name_of(change)}
+    found = {"kind": resource.kind.value, "place": resource.place, "name": change.name}
     return {**found, "before": change.before, "after": change.after}
-
-
-def name_of(change: Change) -> str:
-    """What a resource is called: its name in AWS or Kubernetes, a principal's ARN as it is written there."""
-    if change.resource.kind in AWS_AUTH_SECTIONS:
-        return str((change.after or change.before or {}).get("arn") or change.resource.name)
-    return change.resource.name
 
 
 def from_json(text: str, where: str = "") -> Plan:

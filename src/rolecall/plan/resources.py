@@ -86,3 +86,13 @@ class Change:
     follows: tuple[str, ...] = ()
     text: str = ""
     gates: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the resource is called: its name in AWS or Kubernetes; in aws-auth the ARN as it is written there."""
+        if self.resource.kind in AWS_AUTH_SECTIONS:
+            return str((self.after or self.before or {}).get("arn") or self.resource.name)
+        return self.resource.name
+
+    def __str__(self) -> str:
+        return f"{self.resource.kind} {self.name} in {self.resource.place}"

@@ -1,19 +1,29 @@
 """What each step of a plan waits for, so that whatever fails, and whatever runs at once, the order stays safe.
 
-A step waits for steps of earlier levels of the same group of linked roles and of the same cluster. There may be
-thousands on either side, and every one of the one side waits for every one of the other. So a step does not name them
-one by one: the steps of one group, or one cluster, and one level are the parts of a *gate*, and a step names the gate.
+A step waits for those steps alone without which somebody would have too much access, or be without any, in between:
+
+- A mapping is written once the roles linked to its principal no longer trust those who lose them, and once the bindings
+  of its own groups and username are as they shall be. Bindings of others do not concern it.
+- A binding widens once those who leave its subjects have left, and once those who lose a role that has its subjects
+  have lost it.
+- A trust policy or an inline policy widens once the mappings of the linked roles, and the bindings of what these are
+  mapped to, have shrunk or changed.
+- What only takes access away waits for nothing; a role is deleted after its inline policies.
+
+There may be thousands on either side, and every one of the one side waits for every one of the other. So a step does
+not name them one by one: the steps of one level that have one thing in common (:class:`_Whose`) are the parts of a
+*gate*, and a step names the gate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 
-from rolecall.plan.links import Links, named_in, principal_of
+from rolecall.plan.links import EVERYBODY, TEMPLATE, Links, Subject, named_in, names_of, principal_of
 from rolecall.plan.places import principal_on, reading_order
-from rolecall.plan.resources import BINDING_KINDS, IAM_KINDS, MAPPING_KINDS, Change, Kind, ResourceId
+from rolecall.plan.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId
 
 
 class Level(IntEnum):
@@ -61,8 +71,28 @@ class _Gate:
     needed: bool = False
 
 
-# Whose steps a gate is about: a group of linked roles, or what is in one cluster.
-_Whose = tuple[str, str]
+class Whose(Enum):
+    """What the steps of a gate have in common.
+
+    GROUP: a group of linked roles. PRINCIPAL: a principal's mappings on a cluster. MAPPED: mappings on a cluster that
+    give or gave a subject. BOUND: bindings on a cluster of a subject. BOUND_FOR: bindings of what some principal of a
+    group is mapped to, anywhere.
+    """
+
+    GROUP = auto()
+    PRINCIPAL = auto()
+    MAPPED = auto()
+    BOUND = auto()
+    BOUND_FOR = auto()
+
+
+_Key = tuple[Whose, object]
+_Wants = Iterator[tuple[_Key, tuple[Level, ...]]]
+# Bindings of any group, or of any user, for mappings whose names only a session fills in.
+_ANY = "*"
+_SHRINKING = (Level.SHRINK, Level.UNBIND_OLD)
+_MOVING = (Level.UNMAP, Level.REMAP, Level.UNMAP_OLD)
+_BINDING = (Level.BIND_NEW, Level.BIND)
 
 
 def connected(steps: Sequence[Step], links: Links, *, keep_keys: bool = False) -> tuple[Change, ...]:
@@ -98,40 +128,56 @@ def connected(steps: Sequence[Step], links: Links, *, keep_keys: bool = False) -
 
 class _Waits:
     def __init__(self, steps: Sequence[Step], links: Links) -> None:
-        self._links = links
-        self._gates: dict[_Whose, dict[Level, _Gate]] = {}
-        self._made: dict[str, Step] = {}
-        self._mapped = links.clusters_of_groups()
+        self._links, self._groups = links, links.groups_by_subject()
+        self._gates: dict[_Key, dict[Level, _Gate]] = {}
+        self._made = {
+            p: one for one in reversed(steps) if one.change.before is None and (p := principal_of(one.change))
+        }
         self._of_resource: dict[ResourceId, list[Step]] = {}
+        self._mappings: dict[tuple[str, str], list[Step]] = {}
+        self._policies_of: dict[tuple[str, str], list[Step]] = {}
+        # By cluster and subject that a mapping gave, what it gives instead.
+        self._moved_to: dict[tuple[str, Subject], dict[Subject, None]] = {}
         for step in steps:
             self._of_resource.setdefault(step.change.resource, []).append(step)
-            for whose in self._belongs_to(step):
-                gate = self._gates.setdefault(whose, {}).setdefault(step.level, _Gate())
+            if step.change.resource.kind in MAPPING_KINDS:
+                self._add_mapping(step)
+            elif step.change.resource.kind is Kind.IAM_ROLE_POLICY:
+                role = step.change.resource.name.partition("/")[0]
+                self._policies_of.setdefault((step.change.resource.place, role), []).append(step)
+        for step in steps:
+            for key in dict.fromkeys(self._belongs_to(step)):
+                gate = self._gates.setdefault(key, {}).setdefault(step.level, _Gate())
                 gate.parts.append(step)
                 step._gates.append(gate)
-            if step.change.before is None and (principal := principal_of(step.change)):
-                self._made[principal] = step
-        self._groups_on = self._groups_by_cluster()
-        self._naming = self._steps_by_named(steps)
-        self._mappings: dict[tuple[str, str], list[Step]] = {}
-        for step in steps:
-            if step.change.resource.kind in MAPPING_KINDS:
-                self._mappings.setdefault(principal_on(step.change), []).append(step)
+        self._naming = _steps_by_named(steps)
+
+    def _add_mapping(self, step: Step) -> None:
+        change = step.change
+        self._mappings.setdefault(principal_on(change), []).append(step)
+        for subject in names_of(change.before):
+            after = dict.fromkeys(names_of(change.after))
+            self._moved_to.setdefault((change.resource.place, subject), {}).update(after)
 
     def connect(self, step: Step) -> None:
-        earlier: list[_Gate | Step] = [*self._earlier_gates(step), *self._earlier_of_role(step)]
-        if step.level <= Level.SHRINK:
-            # What only takes access away never waits for the success of anything.
-            step._follows = earlier
-            step._needs = [*self._places_first(step)]
-            return
-        exists = (self._made[arn] for arn in named_in(step.change.after, step.change.resource) if arn in self._made)
-        # A mapping may be older than the role that it names; only what is given now waits for its principals.
-        new = (one for one in exists if one is not step and step.level in (Level.WIDEN, Level.MAP))
-        step._needs = [*earlier, *new, *self._places_first(step)]
-        if step.change.resource.kind is Kind.IAM_USER and step.level is Level.DELETE:
+        """Set what a step needs, and what it only comes after."""
+        kind, change = step.change.resource.kind, step.change
+        earlier = list(self._places_first(step)) if kind in MAPPING_KINDS else []
+        if step.level > Level.SHRINK:
+            same = (
+                one for one in self._of_resource[change.resource] if (one.level, one.rank) < (step.level, step.rank)
+            )
+            # A mapping may be older than the role that it names; only what is given now waits for its principals.
+            new = (self._made[arn] for arn in named_in(change.after, change.resource) if arn in self._made)
+            made = (one for one in new if one is not step and step.level in (Level.WIDEN, Level.MAP))
+            earlier += [*same, *made]
+        if step.level is Level.DELETE and kind is Kind.IAM_ROLE:
+            # IAM deletes no role that has inline policies.
+            earlier += self._policies_of.get((change.resource.place, change.resource.name), ())
+        step._needs = [*self._wanted_gates(step), *earlier]
+        if step.level is Level.DELETE:
             # IAM shows a deleted user's id in place of its ARN, so trust policies are changed before.
-            step._follows = list(self._naming.get(principal_of(step.change), ()))
+            step._follows = list(self._naming.get(principal_of(change), ()))
 
     def gate_names(self) -> dict[int, str]:
         """By identity, names of the gates that somebody waits for and that have more than one part."""
@@ -139,50 +185,71 @@ class _Waits:
         needed = (gate for gate in gates if gate.needed and len(gate.parts) > 1)
         return {id(gate): f"g{number}" for number, gate in enumerate(needed, 1)}
 
-    def _belongs_to(self, step: Step) -> Iterator[_Whose]:
-        kind = step.change.resource.kind
-        if kind not in BINDING_KINDS:
-            yield "group", step.group
-        if kind not in IAM_KINDS:
-            yield "cluster", step.change.resource.place
+    def _belongs_to(self, step: Step) -> Iterator[_Key]:
+        change, place = step.change, step.change.resource.place
+        if change.resource.kind in BINDING_KINDS:
+            for subject in _subjects(change):
+                yield from ((Whose.BOUND, (place, one)) for one in (subject, (subject[0], _ANY)))
+                yield from ((Whose.BOUND_FOR, group) for group in self._groups_with(place, subject))
+            return
+        yield Whose.GROUP, step.group
+        if change.resource.kind in MAPPING_KINDS:
+            yield Whose.PRINCIPAL, principal_on(change)
+            for subject in (*names_of(change.before), *names_of(change.after), EVERYBODY):
+                yield Whose.MAPPED, (place, subject)
 
-    def _earlier_gates(self, step: Step) -> Iterator[_Gate]:
-        kind, place = step.change.resource.kind, step.change.resource.place
-        related: list[_Whose] = [] if kind in BINDING_KINDS else [("group", step.group)]
-        if kind in IAM_KINDS:
-            # Who comes to a role comes to what its mappings are bound to, on every cluster where it is mapped.
-            clusters = sorted(self._mapped.get(step.group, ()))
-            yield from self._before(step, [("cluster", one) for one in clusters], (Level.SHRINK, Level.UNBIND_OLD))
-        else:
-            related.append(("cluster", place))
-        if kind in BINDING_KINDS:
-            # And what is bound comes to whoever is still in a role that is mapped there.
-            groups = [("group", group) for group in self._groups_on.get(place, ())]
-            yield from self._before(step, groups, (Level.SHRINK,))
-        yield from self._before(step, related, Level)
-
-    def _before(self, step: Step, whose: Iterable[_Whose], levels: Iterable[Level]) -> Iterator[_Gate]:
-        levels = [level for level in levels if level < step.level]
-        for one in whose:
-            found = self._gates.get(one, {})
+    def _wanted_gates(self, step: Step) -> Iterator[_Gate]:
+        """The gates that a step needs: those of the levels that concern it, and that are earlier than its own."""
+        for key, levels in dict.fromkeys(self._wanted(step)):
+            found = self._gates.get(key, {})
             for level in levels:
-                if (gate := found.get(level)) is not None:
+                if level < step.level and (gate := found.get(level)) is not None:
                     gate.needed = True
                     yield gate
 
-    def _earlier_of_role(self, step: Step) -> Iterator[Step]:
-        """Of one level: a new role's first step comes before its second, and before the policies inside it."""
-        resource = step.change.resource
-        role = resource
-        if resource.kind is Kind.IAM_ROLE_POLICY:
-            role = ResourceId(Kind.IAM_ROLE, resource.place, resource.name.partition("/")[0])
-        for one in self._of_resource.get(role, ()):
-            if (
-                one.level is step.level is Level.WIDEN
-                and (one is not step)
-                and (role != resource or one.rank < step.rank)
-            ):
-                yield one
+    def _wanted(self, step: Step) -> _Wants:
+        change, level, place = step.change, step.level, step.change.resource.place
+        if level in (Level.REMAP, Level.MAP):
+            yield (Whose.GROUP, step.group), (Level.SHRINK,)
+            yield (Whose.PRINCIPAL, principal_on(change)), _MOVING
+            for subject in (*names_of(change.after), EVERYBODY):
+                yield from self._bound(place, subject, (*_SHRINKING, *_BINDING))
+        elif level is Level.UNMAP_OLD:
+            # It may bring to light another mapping of the principal, which may be an old one.
+            cluster, principal = principal_on(change)
+            yield (Whose.GROUP, step.group), (Level.SHRINK,)
+            yield (Whose.PRINCIPAL, (cluster, principal)), (Level.REMAP,)
+            for subject in (*self._links.subjects_of(principal, cluster), EVERYBODY):
+                yield from self._bound(place, subject, (*_SHRINKING, *_BINDING))
+        elif level in (Level.BIND, Level.UNBIND_OLD):
+            yield from self._wanted_by_binding(step)
+        elif level is Level.WIDEN:
+            yield (Whose.GROUP, step.group), (Level.SHRINK, *_MOVING)
+            # Who comes to a role comes to what its mappings are bound to, wherever it is mapped.
+            yield (Whose.BOUND_FOR, step.group), _SHRINKING
+
+    def _wanted_by_binding(self, step: Step) -> _Wants:
+        place = step.change.resource.place
+        for subject in _subjects(step.change):
+            for given in dict.fromkeys((subject, (subject[0], TEMPLATE))):
+                yield (Whose.MAPPED, (place, given)), _MOVING
+            if step.level is Level.BIND:
+                # What is bound comes to whoever is still in a role that is mapped so.
+                for group in self._groups_with(place, subject):
+                    yield (Whose.GROUP, group), (Level.SHRINK,)
+                continue
+            # Nobody is without both: not whoever makes the change either.
+            for one in (subject, *self._moved_to.get((place, subject), ())):
+                yield from self._bound(place, one, _BINDING)
+
+    def _bound(self, place: str, subject: Subject, levels: tuple[Level, ...]) -> _Wants:
+        kind, name = subject
+        yield (Whose.BOUND, (place, (kind, _ANY if name == TEMPLATE else name))), levels
+
+    def _groups_with(self, place: str, subject: Subject) -> list[str]:
+        """The linked groups of which some principal is, or may be, mapped to a subject on a cluster."""
+        found = self._groups.get((place, subject), set()) | self._groups.get((place, (subject[0], TEMPLATE)), set())
+        return sorted(found)
 
     def _places_first(self, step: Step) -> Iterator[Step]:
         """Of one principal's mappings on a cluster the steps that come first, so that none is read in between.
@@ -190,8 +257,6 @@ class _Waits:
         What is hidden is removed before what hides it, and written after it.
         """
         change = step.change
-        if change.resource.kind not in MAPPING_KINDS:
-            return
         place = reading_order(change.resource)
         for one in self._mappings.get(principal_on(change), ()):
             other = reading_order(one.change.resource)
@@ -202,24 +267,22 @@ class _Waits:
             if first and one.level is step.level:
                 yield one
 
-    def _groups_by_cluster(self) -> Mapping[str, list[str]]:
-        """The groups with steps of which somebody is mapped on a cluster."""
-        found: dict[str, list[str]] = {}
-        groups = [name for what, name in self._gates if what == "group"]
-        for group in groups:
-            for cluster in self._mapped.get(group, ()):
-                found.setdefault(cluster, []).append(group)
-        return found
 
-    def _steps_by_named(self, steps: Sequence[Step]) -> Mapping[str, list[Step]]:
-        """By users that are deleted, the steps that change what names them."""
-        gone = {principal_of(one.change) for one in steps if one.level is Level.DELETE} - {""}
-        found: dict[str, list[Step]] = {}
-        for step in steps if gone else ():
-            if step.level < Level.DELETE:
-                for named in gone.intersection(named_in(step.change.before, step.change.resource)):
-                    found.setdefault(named, []).append(step)
-        return found
+def _subjects(change: Change) -> tuple[Subject, ...]:
+    """The groups and users that a binding is of, before or after."""
+    found = (one for value in (change.before, change.after) if value is not None for one in value["subjects"])
+    return tuple(dict.fromkeys((one["kind"], one["name"]) for one in found if one["kind"] in ("Group", "User")))
+
+
+def _steps_by_named(steps: Sequence[Step]) -> Mapping[str, list[Step]]:
+    """By users that are deleted, the steps that change what names them."""
+    gone = {principal_of(one.change) for one in steps if one.level is Level.DELETE} - {""}
+    found: dict[str, list[Step]] = {}
+    for step in steps if gone else ():
+        if step.level < Level.DELETE:
+            for named in gone.intersection(named_in(step.change.before, step.change.resource)):
+                found.setdefault(named, []).append(step)
+    return found
 
 
 def parts_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:

@@ -128,7 +128,7 @@ class _Running:
             if state is not None and state.in_force:
                 self._end(Outcome(change, state))
             elif missing is not None:
-                why = f"it needs {missing.change.resource}, which was not done"
+                why = f"it needs {missing.change}, which was not done"
                 self._journal.note((change.key,), State.SKIPPED, why)
                 self._end(Outcome(change, State.SKIPPED, why))
             else:

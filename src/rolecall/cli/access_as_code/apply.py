@@ -293,7 +293,7 @@ def _make(journal: Any) -> Report:
     def tell(outcome: Outcome) -> None:
         nonlocal done
         done += 1
-        progress(done, total, str(outcome.change.resource))
+        progress(done, total, str(outcome.change))
 
     try:
         with reached(journal.run.reach) as live:
@@ -332,8 +332,8 @@ def _report_lines(report: Report, run: Run) -> Iterable[str]:
 
     wrong = report.of(State.FAILED, State.CONFLICT, State.SKIPPED)
     for outcome in wrong:
-        resource = outcome.change.resource
-        yield f"  ! {outcome.state.value} {resource.kind.value} {shown(resource.name)}, {place_label(resource.place)}"
+        change, resource = outcome.change, outcome.change.resource
+        yield f"  ! {outcome.state.value} {resource.kind.value} {shown(change.name)}, {place_label(resource.place)}"
         yield from (f"      {shown(line)}" for line in outcome.why.splitlines())
     already = len(report.of(State.ALREADY))
     done = len(report.of(State.DONE)) + already
@@ -421,7 +421,7 @@ def _step(change: Any, state: Any) -> dict[str, str]:
         "state": state.value if state is not None else "not begun",
         "kind": resource.kind.value,
         "place": resource.place,
-        "name": resource.name,
+        "name": change.name,
     }
 
 
