@@ -4,6 +4,7 @@ pkg/server/server.go (doMapping, CallBackForFileLoad)."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
@@ -161,6 +162,24 @@ async def test_a_dynamic_file_never_makes_reserved_names(
         if "MountedFile" in modes:
             await server.logged("mapping is gone")
         assert await server.who(DEV_KEY) == ""
+
+
+async def test_files_are_in_force_from_the_first_answer(
+    tmp_path: Path, sts: StsStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is read later that an answer depends on: not the maps, not the prefixes, not the order."""
+    monkeypatch.setattr(file_sources.WatchedFile, "run", lambda _: asyncio.Event().wait())
+    path, order, dynamic, entries = (tmp_path / name for name in ("config", "order", "dynamic", "entries"))
+    path.write_text(config("system:", mapRoles=[entry("Ops", "file")]))
+    dynamic.write_text(json.dumps({"mapRoles": [entry("Dev", "system:x"), entry("Ops", "dynamic")]}))
+    entries.write_text(json.dumps({"accessEntries": []}))
+    order.write_text('{"BackendMode": "AccessEntries MountedFile DynamicFile"}')
+    options: dict[str, object] = {"dynamic_file": str(dynamic), "access_entries_file": str(entries)}
+    modes = ("DynamicFile", "MountedFile", "AccessEntries")
+    async with worker(
+        tmp_path, sts.endpoint, path, backend_modes=modes, dynamic_backend_mode_file=str(order), **options
+    ) as server:
+        assert (await server.who(DEV_KEY), await server.who(OPS)) == ("", "file")
 
 
 @pytest.mark.parametrize("broken", [{"prt": 1, "mapUsers": [{"username": "x"}]}, {"mapRoles": 7}])

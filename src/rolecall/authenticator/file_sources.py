@@ -171,7 +171,12 @@ class ConfigurationFile:
         self._is_mapped = False
         self._file = WatchedFile(path, self._changed, self._gone, self._unreadable)
 
+    def look(self) -> None:
+        """Read the file if it is not what it was."""
+        self._file.look()
+
     async def run(self) -> None:
+        """Look until cancelled."""
         await self._file.run()
 
     def serve_mappings(self) -> None:

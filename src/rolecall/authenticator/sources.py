@@ -38,10 +38,14 @@ class Sources:
         self._run = run
         self._matching = MatchOptions(settings.sso_role_match, settings.role_paths, settings.wildcard_arns)
         self._started: set[str] = set()
+        self._is_serving = False
         self._configuration: file_sources.ConfigurationFile | None = None
 
     def start(self) -> None:
-        """Start what the configured order asks for, and watch the file that changes the order."""
+        """Start what the configured order asks for, and watch the file that changes the order.
+
+        Files are read before this returns, so that their mappings and prefixes are in force from the first answer.
+        """
         settings, modes = self._options.settings, self._options.modes
         if self._options.config_file:
             # Also without MountedFile: reserved prefixes are for every backend.
@@ -49,10 +53,17 @@ class Sources:
             self._configuration = configuration
         self._start(modes)
         if self._configuration is not None:
-            self._run(self._configuration)
+            self._run_file(self._configuration)
         if settings.dynamic_backend_mode_file:
             path = settings.dynamic_backend_mode_file
-            self._run(file_sources.backend_mode_file(path, self._store, self._metrics, modes, self.use))
+            self._run_file(file_sources.backend_mode_file(path, self._store, self._metrics, modes, self.use))
+
+        self._is_serving = True
+
+    def _run_file(self, source: file_sources.WatchedFile | file_sources.ConfigurationFile) -> None:
+        if not self._is_serving:
+            source.look()
+        self._run(source)
 
     def use(self, modes: tuple[str, ...]) -> None:
         """Ask these backends in this order from now on; :class:`ConfigError` if one of them cannot be asked."""
@@ -94,7 +105,7 @@ class Sources:
                 else:
                     store.take(Version(TableBackend(MOUNTED_FILE, EntryTable()), "no configuration file"))
             case "DynamicFile":
-                self._run(
+                self._run_file(
                     file_sources.dynamic_file(
                         settings.dynamic_file,
                         store,
@@ -106,7 +117,7 @@ class Sources:
             case "EKSConfigMap" | "CRD":
                 self._run(self._of_cluster(mode))
             case _:
-                self._run(self._of_entries())
+                self._start_entries()
 
     def _of_cluster(self, mode: str) -> Source:
         # Libraries for clusters are imported for these backends only.
@@ -118,11 +129,12 @@ class Sources:
             return config_map(address, self._store, self._matching, self._metrics)
         return identity_mappings(address, self._store, self._options.log, write_status=self._options.place == 0)
 
-    def _of_entries(self) -> Source:
+    def _start_entries(self) -> None:
         settings = self._options.settings
         if settings.access_entries_file:
-            return file_sources.access_entry_file(settings.access_entries_file, self._store)
+            self._run_file(file_sources.access_entry_file(settings.access_entries_file, self._store))
+            return
         from rolecall.authenticator.eks_entries import EksEntries
 
         cluster, seconds = settings.access_entries_cluster, settings.access_entries_seconds
-        return EksEntries(cluster, settings.region, seconds, self._store, self._options.log)
+        self._run(EksEntries(cluster, settings.region, seconds, self._store, self._options.log))

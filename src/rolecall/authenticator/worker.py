@@ -70,8 +70,6 @@ async def run_worker(options: WorkerOptions) -> None:
         Sources(options, store, metrics, lambda source: start(source.run())).start()
         start(_watch_certificate(tls, options.files, log, proofs))
         start(_reopen(audit))
-        # Files are read before the first request: their mappings are in force from the start.
-        await asyncio.sleep(0)
         await server.listen(options.listening, tls)
         health = HttpServer(_healthz, most=MAX_PROBES)
         if options.healthz is not None:
