@@ -20,11 +20,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from rolecall.authenticator.decision_log import Log
 from rolecall.errors import RolecallError
 from rolecall.local_files.writing import PRIVATE, UnwritableError, write_file
+from rolecall.local_files.yaml_dump import dump_yaml
 from rolecall.mapping.backends.server_config import ServerSettings
 
 if TYPE_CHECKING:
@@ -214,4 +213,4 @@ def webhook_kubeconfig(url: str, authority: str) -> str:
         "current-context": "webhook",
         "contexts": [{"name": "webhook", "context": {"cluster": "aws-iam-authenticator", "user": "apiserver"}}],
     }
-    return yaml.safe_dump(document, sort_keys=False)
+    return dump_yaml(document)

@@ -69,9 +69,9 @@ def without_absent(value: Any) -> Any:
 def print_data(data: Mapping[str, Any] | Sequence[Any], form: Format | PasteFormat) -> None:
     """Write plain data as JSON or YAML; a document of ours goes through :func:`print_document`."""
     if form == Format.yaml:
-        import yaml
+        from rolecall.local_files.yaml_dump import dump_yaml
 
-        sys.stdout.write(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        sys.stdout.write(dump_yaml(data))
     else:
         sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 

@@ -7,21 +7,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rolecall import yaml_scalars
 from rolecall.manifest.schema import SCHEMA_ID
 from rolecall.manifest.yaml_data import read_yaml
 
-# Letters first, so that it is no number and no date; no character that means something to YAML in any place.
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./@+-]*", re.ASCII)
-_WORDS = re.compile(r"(?i)true|false|null|yes|no|on|off|y|n")
 _WIDTH = 110
 HEADER = f"# yaml-language-server: $schema={SCHEMA_ID}\n# The schema for your editor: rolecall schema > {SCHEMA_ID}\n"
 
 
 def scalar(value: Any) -> str:
-    """One value; a text in double quotes where it could be taken for something else."""
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and not _WORDS.fullmatch(value):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    """One value; a text in double quotes if it could be taken for something else, in a block or in brackets."""
+    return yaml_scalars.scalar(value, flow=True) if isinstance(value, str) else json.dumps(value)
 
 
 def flow(value: Any) -> str:

@@ -181,12 +181,11 @@ def status_response(error: StatusError) -> Response:
 
 
 def _as_yaml(response: Response) -> Response:
-    import yaml
+    from rolecall.local_files.yaml_dump import dump_yaml
 
     if response.content_type != "application/json" or not isinstance(response.body, bytes):
         return response
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump(json.loads(response.body), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    text = dump_yaml(json.loads(response.body))
     headers = [(name, value) for name, value in response.headers.items() if name == "Warning"]
     return Response(
         body=text.encode(), status=response.status, headers=[*headers, ("Content-Type", "application/yaml")]

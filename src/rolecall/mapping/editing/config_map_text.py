@@ -24,6 +24,7 @@ from rolecall.mapping.editing.yaml_text import (
     place,
     splice,
 )
+from rolecall.yaml_scalars import quoted
 
 NAME = "aws-auth"
 
@@ -124,14 +125,14 @@ def _replaced(text: str, value: Node, column: int, new: str) -> Edit:
     gap = " " if value.start == value.end else ""
     followed = value.style != "|" and bool(text[end : line_end(text, end)].strip())
     if value.style == '"' or "\n" not in new or followed or not _fits_a_block(new):
-        return Edit(value.start, end, gap + _quoted(new))
+        return Edit(value.start, end, gap + quoted(new))
     return Edit(value.start, end, gap + _block(new, " " * (column + 2), line_break(text, value.start)))
 
 
 def _literal_lines(text: str, value: Node, column: int, new: str) -> Edit:
     """A literal block with the lines that changed; the others keep their characters, blank ones too."""
     if not new.strip():
-        return Edit(value.start, value.start + len(text[value.start : value.end].rstrip("\r\n")), _quoted(new))
+        return Edit(value.start, value.start + len(text[value.start : value.end].rstrip("\r\n")), quoted(new))
     body = line_end(text, value.start)
     header, raw = text[value.start : body], yaml_lines(text[body : value.end], ends=True)
     eol = line_break(text, body)
@@ -179,7 +180,7 @@ def _added(text: str, root: Node, added: Mapping[str, str]) -> Iterator[Edit]:
     pair = _pair(root, "data")
     node = pair[1] if pair else None
     if root.style == "flow" or (node is not None and node.style == "flow" and node.children):
-        written = ", ".join(f"{json.dumps(key)}: {_quoted(value)}" for key, value in added.items())
+        written = ", ".join(f"{json.dumps(key)}: {quoted(value)}" for key, value in added.items())
         if node is None:
             yield Edit(root.children[-1].end, root.children[-1].end, f', "data": {{{written}}}')
         elif node.children:
@@ -191,7 +192,7 @@ def _added(text: str, root: Node, added: Mapping[str, str]) -> Iterator[Edit]:
     eol = line_break(text, root.end)
     lines = [] if pair else [f"data:{eol}"]
     for key, value in added.items():
-        content = _block(value, " " * (column + 2), eol) if _fits_a_block(value) else _quoted(value)
+        content = _block(value, " " * (column + 2), eol) if _fits_a_block(value) else quoted(value)
         lines.append(f"{' ' * column}{key}: {content}{eol}")
     if pair and node is not None and not node.children:
         yield Edit(node.start, node.end, "")
@@ -211,7 +212,3 @@ def _block(text: str, indent: str, eol: str) -> str:
     chomp = "-" if not text.endswith("\n") else "+" if text.endswith("\n\n") else ""
     lines = [indent + line if line else "" for line in text.removesuffix("\n").split("\n")]
     return eol.join([f"|{chomp}", *lines])
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\x7f")

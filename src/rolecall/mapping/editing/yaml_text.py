@@ -16,17 +16,13 @@ from typing import Any
 import yaml
 
 from rolecall.errors import RolecallError
+from rolecall.yaml_scalars import is_plain, quoted
 
 MAX_DEPTH = 50
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # A carriage return alone, NEL, LS and PS are line breaks to some YAML readers and plain characters to others.
 _ODD_BREAK = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029\ufeff]")
-# Begins with a letter, so no YAML version takes it for a number, a date or a mark of syntax.
-_PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_:/.@{}=+,*-]*[A-Za-z0-9_/.@}=+*-])?", re.ASCII)
-_NOT_PLAIN_IN_FLOW = re.compile(r"[:,\[\]{}]")
-# Words that YAML 1.1 or 1.2 readers take for a boolean or null.
-_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
 class YamlTextError(RolecallError):
@@ -245,17 +241,11 @@ def scalar_text(value: str, style: str = "", *, flow: bool = False) -> str:
     """
     if found := _UNPRINTABLE.search(value):
         raise YamlTextError(f"the character {found[0]!r} cannot be written into the map", where=repr(value[:80]))
-    if style not in ("'", '"') and _is_plain(value, flow):
+    if style not in ("'", '"') and is_plain(value, flow=flow):
         return value
     if (style != "'" and not ("\\" in value or '"' in value)) or style == '"':
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return quoted(value)
     return "'" + value.replace("'", "''") + "'"
-
-
-def _is_plain(value: str, flow: bool) -> bool:
-    if not _PLAIN.fullmatch(value) or value.lower() in _WORDS:
-        return False
-    return not (flow and _NOT_PLAIN_IN_FLOW.search(value))
 
 
 def flow_list(values: Sequence[str], style: str = "", kept: dict[str, str] | None = None, pad: str = "") -> str:
