@@ -84,8 +84,8 @@ def test_paths_are_of_the_file_that_names_them(tmp_path: Path) -> None:
         ({"as-user-extra": {"a": ["b"]}}, {}, "as-user-extra"),
         ({"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}}, {}, "not supported"),
         ({"client-certificate": "missing.pem"}, {}, "cannot read client-certificate"),
-        ({}, {"certificate-authority-data": "!"}, "no PEM"),
-        ({"client-key-data": "YQ=="}, {}, "no PEM"),
+        ({}, {"certificate-authority-data": "!"}, "not a PEM"),
+        ({"client-key-data": "YQ=="}, {}, "not a PEM"),
         ({}, {"server": "ftp://x"}, "no server"),
     ],
 )
@@ -157,3 +157,72 @@ def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ClusterError, match="more than"):
         response.read()
     assert seen[0].headers["Authorization"] == "Bearer t"
+
+
+VALUES: list[Any] = [
+    None,
+    "",
+    "text",
+    1,
+    1.5,
+    True,
+    [],
+    {},
+    [None],
+    [1],
+    ["a"],
+    [[]],
+    [{}],
+    {"a": 1},
+    [{"name": "a"}],
+    [{"name": 1}],
+]
+PLACES: list[tuple[str, ...]] = [
+    ("current-context",), ("contexts",), ("clusters",), ("users",), ("contexts", "context"), ("clusters", "cluster"),
+    ("users", "user"), ("contexts", "name"), *(("contexts", "context", key) for key in ("cluster", "user", "namespace")),
+    *(("clusters", "cluster", key) for key in ("server", "certificate-authority", "certificate-authority-data", "tls-server-name", "proxy-url")),
+    *(("users", "user", key) for key in ("exec", "token", "tokenFile", "as", "as-uid", "as-groups", "as-user-extra", "client-key", "client-key-data", "auth-provider", "username")),
+    *(("users", "user", "exec", key) for key in ("args", "env", "command", "apiVersion", "interactiveMode", "installHint", "provideClusterInfo")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+def test_whatever_a_place_holds_is_read_or_refused_in_words(tmp_path: Path, place: tuple[str, ...]) -> None:
+    """A list that is text is never read character by character: `as-groups: ab` is no member of a and b."""
+    for value in VALUES:
+        plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "x", "args": ["y"]}
+        found: Any = config({"exec": plugin})
+        node: Any = found
+        for key in place[:-1]:
+            node = node[key]
+            node = node[0] if isinstance(node, list) else node
+        node[place[-1]] = value
+        path = write(tmp_path / "c", found)
+        try:
+            read = read_context("one" if place == ("current-context",) and not value else "", [path])
+        except ClusterError:
+            continue
+        assert read.endpoint.impersonate_groups in ((), ("",), ("a",)), (place, value)
+        assert read.endpoint.server == "https://127.0.0.1:1"
+
+
+def test_an_empty_file_has_no_entries(tmp_path: Path) -> None:
+    """As kubectl reads /dev/null, which people name to say that there is no kubeconfig."""
+    second = write(tmp_path / "b", config({"token": "2"}))
+    (tmp_path / "empty").write_bytes(b"")
+    for nothing in ("/dev/null", str(tmp_path / "empty")):
+        environ = {"KUBECONFIG": f"{nothing}{os.pathsep}{second}"}
+        assert read_context(environ=environ).tokens == FixedToken("2")
+        with pytest.raises(ClusterError, match="no current context"):
+            read_context(environ={"KUBECONFIG": nothing})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "c").write_bytes(b"\xef\xbb\xbf" + yaml.safe_dump(config({"token": "1"})).encode())
+    assert read_context("one", [tmp_path / "c"]).tokens == FixedToken("1")
+
+
+def test_without_a_home_folder_there_is_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(ClusterError, match="no current context"):
+        read_context(environ={})

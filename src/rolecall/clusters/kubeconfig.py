@@ -10,6 +10,7 @@ import base64
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rolecall.clusters.exec_credentials import (
     TokenSource,
 )
 from rolecall.clusters.transport import Endpoint, utc_now
+from rolecall.local_files.kubeconfig import kubeconfig_paths
 from rolecall.mapping.reading.bounded_yaml import UnreadableYamlError, load_plain
 
 MAX_FILE = 4 << 20
@@ -48,82 +50,110 @@ def read_context(name: str = "", paths: Sequence[Path] = (), environ: Mapping[st
     """
     files = [(path, _load(path)) for path in paths or kubeconfig_paths(environ) if paths or path.exists()]
     shown = ", ".join(str(path) for path, _ in files) or "no kubeconfig"
-    wanted = name or next((str(found["current-context"]) for _, found in files if found.get("current-context")), "")
+    wanted = name or next((current for path, found in files if (current := _text(found, "current-context", path))), "")
     if not wanted:
         raise ClusterError("no current context", where=shown, advice="name one: --context NAME")
-    context, _ = _named(files, "contexts", "context", wanted, shown)
-    cluster, folder = _named(files, "clusters", "cluster", str(context.get("cluster", "")), shown)
-    user, user_folder = (
-        _named(files, "users", "user", str(context.get("user", "")), shown) if context.get("user") else ({}, folder)
-    )
+    context, path = _named(files, "contexts", "context", wanted, shown)
+    cluster, cluster_path = _named(files, "clusters", "cluster", _text(context, "cluster", path), shown)
+    user_name = _text(context, "user", path)
+    user, user_path = _named(files, "users", "user", user_name, shown) if user_name else ({}, path)
     where = f"context {wanted} of {shown}"
+    folder, user_folder = cluster_path.resolve().parent, user_path.resolve().parent
     endpoint = _endpoint(cluster, folder, user, user_folder, where)
-    return Context(
-        wanted, endpoint, _tokens(user, user_folder, endpoint, where), str(context.get("namespace") or "default")
-    )
-
-
-def kubeconfig_paths(environ: Mapping[str, str]) -> list[Path]:
-    """The files that ``KUBECONFIG`` names, else the one in the home folder."""
-    if named := [Path(part) for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]:
-        return named
-    return [Path(environ.get("HOME") or Path.home()) / ".kube" / "config"]
+    tokens = _tokens(user, user_folder, endpoint, where)
+    return Context(wanted, endpoint, tokens, _text(context, "namespace", path) or "default")
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_FILE:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+        if len(content) > MAX_FILE:
             raise ClusterError("larger than a kubeconfig can be", where=str(path))
-        found = load_plain(path.read_bytes())
+        found = load_plain(content)
     except OSError as error:
         raise ClusterError(f"cannot read it: {error.strerror}", where=str(path)) from error
     except UnreadableYamlError as error:
-        raise ClusterError(error.what, where=f"{path} line {error.line}") from None
-    if not isinstance(found, dict):
-        raise ClusterError("no kubeconfig", where=str(path))
-    return found
+        raise ClusterError(error.what, where=f"{path}:{error.line}") from None
+    if not isinstance(found, dict | None):
+        raise ClusterError("not a kubeconfig", where=str(path), advice="name another file with --kubeconfig")
+    # kubectl reads an empty file, such as /dev/null, as a kubeconfig without entries.
+    return found or {}
 
 
 def _named(
     files: Sequence[tuple[Path, dict[str, Any]]], group: str, kind: str, name: str, shown: str
-) -> tuple[dict[str, Any], Path]:
+) -> tuple[Mapping[str, Any], Path]:
+    """The first entry of a name in a list, and the file that it is in."""
     for path, found in files:
-        for item in found.get(group) or ():
-            if isinstance(item, dict) and item.get("name") == name:
-                value = item.get(kind)
-                return (value if isinstance(value, dict) else {}), path.resolve().parent
+        for item in _list(found, group, path):
+            if isinstance(item, Mapping) and (item.get("name") or "") == name:
+                return _mapping(item, kind, path), path
     raise ClusterError(f"no {kind} {name!r}", where=shown, advice=f"see: kubectl config get-{group}")
+
+
+_WANTED: Mapping[type[Any], str] = {str: "text (put it in quotes)", list: "a list", Mapping: "a mapping"}
+
+
+def _member(found: Mapping[str, Any], key: str, where: object, wanted: type[Any], empty: Any) -> Any:
+    value = found.get(key)
+    if value is None:
+        return empty
+    if isinstance(value, wanted):
+        return value
+    raise ClusterError(
+        f"{key} is not {_WANTED[wanted]}", where=str(where), advice="kubectl cannot read this either: correct it"
+    )
+
+
+def _text(found: Mapping[str, Any], key: str, where: object) -> str:
+    # kubectl takes a date without quotes for text.
+    value = found.get(key)
+    return str(value) if isinstance(value, date) else str(_member(found, key, where, str, ""))
+
+
+def _list(found: Mapping[str, Any], key: str, where: object) -> list[Any]:
+    return list(_member(found, key, where, list, []))
+
+
+def _mapping(found: Mapping[str, Any], key: str, where: object) -> Mapping[str, Any]:
+    value: Mapping[str, Any] = _member(found, key, where, Mapping, {})
+    return value
 
 
 def _endpoint(
     cluster: Mapping[str, Any], folder: Path, user: Mapping[str, Any], user_folder: Path, where: str
 ) -> Endpoint:
-    server = cluster.get("server")
-    if not isinstance(server, str) or not server.startswith(("https://", "http://")):
+    server = _text(cluster, "server", where)
+    if not server.startswith(("https://", "http://")):
         raise ClusterError("its cluster has no server", where=where)
-    if extra := user.get("as-user-extra"):
-        raise ClusterError(f"as-user-extra ({len(extra)}) is not supported", where=where)
+    if _mapping(user, "as-user-extra", where):
+        raise ClusterError("as-user-extra is not supported", where=where)
     return Endpoint(
         server,
         ca_pem=_pem(cluster, "certificate-authority", folder, where),
         insecure=cluster.get("insecure-skip-tls-verify") is True,
-        tls_server_name=str(cluster.get("tls-server-name") or ""),
-        proxy_url=str(cluster.get("proxy-url") or ""),
+        tls_server_name=_text(cluster, "tls-server-name", where),
+        proxy_url=_text(cluster, "proxy-url", where),
         client_certificate=_pem(user, "client-certificate", user_folder, where),
         client_key=_pem(user, "client-key", user_folder, where),
-        impersonate=str(user.get("as") or ""),
-        impersonate_uid=str(user.get("as-uid") or ""),
-        impersonate_groups=tuple(str(group) for group in user.get("as-groups") or ()),
+        impersonate=_text(user, "as", where),
+        impersonate_uid=_text(user, "as-uid", where),
+        impersonate_groups=_texts(user, "as-groups", where),
     )
+
+
+def _texts(found: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    return tuple(_text({key: one}, key, where) for one in _list(found, key, where))
 
 
 def _pem(found: Mapping[str, Any], key: str, folder: Path, where: str) -> str:
     """A PEM text that is written in the file in base64, or that stands in a file of its own."""
     try:
-        if data := found.get(f"{key}-data"):
-            text = base64.b64decode("".join(str(data).split()), validate=True).decode("ascii")
-        elif found.get(key):
-            text = (folder / str(found[key])).read_text("ascii")
+        if data := _text(found, f"{key}-data", where):
+            text = base64.b64decode("".join(data.split()), validate=True).decode("ascii")
+        elif name := _text(found, key, where):
+            text = (folder / name).read_text("ascii")
         else:
             return ""
         if "-----BEGIN " not in text:
@@ -131,7 +161,7 @@ def _pem(found: Mapping[str, Any], key: str, folder: Path, where: str) -> str:
         return text
     except ValueError:
         # An authority that cannot be read must not become none, which would trust the system's.
-        raise ClusterError(f"{key} is no PEM text", where=where) from None
+        raise ClusterError(f"{key} is not a PEM text", where=where) from None
     except OSError as error:
         raise ClusterError(f"cannot read {key}: {error.strerror}", where=where) from error
 
@@ -143,28 +173,31 @@ def _tokens(user: Mapping[str, Any], folder: Path, endpoint: Endpoint, where: st
         )
     if user.get("username") or user.get("password"):
         raise ClusterError("basic authentication is not supported", where=where, advice="use an exec entry")
-    if isinstance(entry := user.get("exec"), dict):
+    if entry := _mapping(user, "exec", where):
         return RenewedTokens(_plugin(entry, folder, endpoint, where).run, utc_now)
-    if user.get("tokenFile"):
-        return TokenFile(folder / str(user["tokenFile"]))
-    return FixedToken(str(user["token"])) if user.get("token") else None
+    if file := _text(user, "tokenFile", where):
+        return TokenFile(folder / file)
+    return FixedToken(token) if (token := _text(user, "token", where)) else None
 
 
 def _plugin(entry: Mapping[str, Any], folder: Path, endpoint: Endpoint, where: str) -> ExecPlugin:
-    version, command = entry.get("apiVersion"), entry.get("command")
-    if version not in API_VERSIONS or not isinstance(command, str) or not command:
+    version, command = _text(entry, "apiVersion", where), _text(entry, "command", where)
+    if version not in API_VERSIONS or not command:
         raise ClusterError(
-            f"an exec entry of {version}, which is not supported",
+            f"an exec entry of {version or 'no version'}, which is not supported",
             where=where,
-            advice=f"write it anew with apiVersion {API_VERSIONS[0]}, for example by: aws eks update-kubeconfig",
+            advice=f"write it again with apiVersion {API_VERSIONS[0]}, for example by: aws eks update-kubeconfig",
         )
+    variables = [one for one in _list(entry, "env", where) if one is not None]
+    if not all(isinstance(one, Mapping) for one in variables):
+        raise ClusterError("env of its exec entry is not a list of names and values", where=where)
     return ExecPlugin(
         version,
         command,
-        tuple(str(argument) for argument in entry.get("args") or ()),
-        {str(one["name"]): str(one["value"]) for one in entry.get("env") or ()},
+        _texts(entry, "args", where),
+        {_text(one, "name", where): _text(one, "value", where) for one in variables},
         folder,
-        str(entry.get("interactiveMode") or "IfAvailable"),
+        _text(entry, "interactiveMode", where) or "IfAvailable",
         endpoint.as_exec_info() if entry.get("provideClusterInfo") is True else None,
-        str(entry.get("installHint") or "")[:500],
+        _text(entry, "installHint", where)[:500],
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -26,10 +27,12 @@ from own_files import (
     THEIRS_KUBE,
     Organisation,
     Person,
+    administrator,
     make_organisation,
 )
 from rolecall.cli.main import app
 from rolecall.cli.own_files.outcome import diff
+from rolecall.cli.schema import schema_of
 from rolecall.lab.aws_endpoint.iam.mfa import code_at
 from rolecall.local_files.profile_text import MARK
 from terminal import Terminal
@@ -174,7 +177,7 @@ def test_a_key_in_the_environment_does_not_make_somebody_else_of_the_person(
     }
     assert ann.whoami(f"{MAIN}/prod/Viewers")["username"].startswith("viewer:")
     refused = ann.rolecall("profiles", code=1)
-    assert "names neither a person nor a role who is" in refused.stderr
+    assert "no person or role in this file is" in refused.stderr
     ann.variables |= {
         "AWS_ACCESS_KEY_ID": organisation.keys["ann"]["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": organisation.keys["ann"]["SecretAccessKey"],
@@ -233,7 +236,7 @@ def test_who_is_not_in_the_file_is_told_so(organisation: Organisation, tmp_path:
     stranger = organisation.person("stranger", tmp_path)
     for command in ("kubeconfig", "profiles"):
         refused = stranger.rolecall(command, code=1)
-        assert f"access.yaml: it names neither a person nor a role who is arn:aws:iam::{MAIN}:user/stranger" in refused.stderr  # fmt: skip
+        assert f"access.yaml: no person or role in this file is arn:aws:iam::{MAIN}:user/stranger (you)" in refused.stderr  # fmt: skip
     assert stranger.kubeconfig.read_text() == THEIRS_KUBE
     assert stranger.aws_config.read_text() == THEIRS_AWS
 
@@ -345,9 +348,12 @@ def test_without_a_file_a_person_is_told_once_what_may_not_be_read(ann_with_prof
     done = ann.json("kubeconfig", "--cluster", "staging")
     assert done["added"] == ["staging/ann"]
     [note] = done["notes"]
-    assert f"IAM of account {MAIN} may not be read, so which roles arn:aws:iam::{MAIN}:user/ann can assume" in note
+    assert (
+        f"which roles arn:aws:iam::{MAIN}:user/ann can assume is not known, because IAM of account {MAIN} may not be"
+        in note
+    )
     refused = ann.rolecall("profiles", code=1)
-    assert "which roles" in refused.stderr
+    assert f"it is not known which roles arn:aws:iam::{MAIN}:user/ann can assume" in refused.stderr
     # With every profile, the roles' own profiles say which roles there are.
     done = ann.json("kubeconfig", "--all", "--cluster", "prod")
     assert {"prod/Admins", f"{MAIN}/prod/Viewers", f"{OTHER}/prod/Viewers"} <= set(done["added"])
@@ -376,3 +382,112 @@ def test_help_has_examples(command: str) -> None:
 def test_a_diff_hides_what_is_secret(before: str, after: str, expected: list[str]) -> None:
     shown = [line for line in list(diff(Path("config"), before, after))[2:] if not line.startswith("@@")]
     assert shown == expected
+
+
+def test_a_developer_with_a_cluster_and_a_role_arn_and_no_other_right(
+    organisation: Organisation, tmp_path: Path
+) -> None:
+    """As `aws eks update-kubeconfig --role-arn`: a role that is named is tried. bob may read nothing, and has no file."""
+    bob = organisation.person("bob", tmp_path)
+    (tmp_path / "access.yaml").unlink()
+    role = f"arn:aws:iam::{MAIN}:role/Bobs"
+    done = bob.json("kubeconfig", "--cluster", "prod", "--role", role)
+    assert (done["added"], done["failed"], done["notes"]) == (["prod/Bobs"], [], [])
+    assert "viewers" in bob.whoami("prod/Bobs")["groups"]
+    assert bob.json("profiles", "--role", role)["added"] == ["Bobs"]
+    assert "assumed-role/Bobs" in bob.run("aws", "--profile", "Bobs", "sts", "get-caller-identity").stdout
+    # What STS refuses is said as it says it, and what is not known is not said to be so.
+    other = f"arn:aws:iam::{MAIN}:role/Viewers"
+    for command in (("kubeconfig", "--cluster", "prod"), ("profiles",)):
+        refused = bob.json(*command, "--role", other, code=1)
+        assert (refused["added"], refused["failed"][0]["role"]) == ([], other)
+        assert "not authorized to perform: sts:AssumeRole" in refused["failed"][0]["reason"]
+        unknown = bob.rolecall(*command, "--role", "Bobs", code=1)
+        assert "it is not known whether you can assume Bobs: IAM of account" in unknown.stderr
+        assert "give the ARN of the role, which is then tried" in unknown.stderr
+    user = bob.rolecall("profiles", "--role", f"arn:aws:iam::{MAIN}:user/bob", code=1)
+    assert "is not the ARN of a role" in user.stderr
+
+
+def test_the_rights_that_are_named_are_enough(organisation: Organisation, tmp_path: Path) -> None:
+    bob = organisation.person("bob", tmp_path)
+    (tmp_path / "access.yaml").unlink()
+    refused = bob.rolecall("profiles", code=1)
+    assert "iam:ListRoles and iam:GetAccountAuthorizationDetails" in refused.stderr
+    iam = administrator(organisation.administrator, "lab-admin")("iam")
+    statement = {"Effect": "Allow", "Action": ["iam:ListRoles", "iam:GetAccountAuthorizationDetails"], "Resource": "*"}
+    iam.put_user_policy(UserName="bob", PolicyName="read", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))  # fmt: skip
+    try:
+        assert "Bobs" in bob.json("profiles")["added"]
+    finally:
+        iam.delete_user_policy(UserName="bob", PolicyName="read")
+
+
+def test_a_role_that_the_file_does_not_give_is_tried_on_a_cluster_that_is_named(
+    organisation: Organisation, tmp_path: Path
+) -> None:
+    bob = organisation.person("bob", tmp_path)
+    (tmp_path / "access.yaml").write_text(ACCESS.replace("assumableBy: [bob]", "assumableBy: [cat]"))
+    role = f"arn:aws:iam::{MAIN}:role/Bobs"
+    refused = bob.rolecall("kubeconfig", "--role", role, code=1)
+    assert "name the cluster too: --cluster NAME" in refused.stderr
+    assert bob.json("kubeconfig", "--cluster", "prod", "--role", role)["added"] == ["prod/Bobs"]
+
+
+def test_a_context_works_in_another_shell(ann: Person) -> None:
+    """aws-cli issues 9428 and 7724: the AWS CLI's files are elsewhere, and the next shell does not know where."""
+    (ann.home / ".aws").rename(ann.home / "elsewhere")
+    here = {"AWS_CONFIG_FILE": "elsewhere/config", "AWS_SHARED_CREDENTIALS_FILE": "~/elsewhere/credentials"}
+    ann.variables |= here
+    ann.rolecall("kubeconfig", "--cluster", "prod", "--role", "Viewers")
+    folder = ann.home / "elsewhere"
+    assert exec_of(ann, f"{MAIN}/prod/Viewers")["env"] == [
+        {"name": "AWS_CONFIG_FILE", "value": str(folder / "config")},
+        {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": str(folder / "credentials")},
+    ]
+    for name in here:
+        del ann.variables[name]
+    assert ann.whoami(f"{MAIN}/prod/Viewers")["username"].startswith("viewer:")
+
+
+def test_a_leftover_profile_of_the_environment_does_not_matter(ann: Person) -> None:
+    ann.variables["AWS_PROFILE"] = "gone"
+    asked = ("--profile", "default", "--cluster", "prod", "--role", "Viewers")
+    assert f"{MAIN}/prod/Viewers" in ann.json("kubeconfig", *asked)["added"]
+    missing = ann.rolecall("kubeconfig", code=1)
+    assert "'gone'" in missing.stderr or "(gone)" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+@pytest.mark.parametrize("name", ["config", "credentials"])
+def test_a_byte_order_mark_is_named(ann: Person, name: str) -> None:
+    """aws-xray-daemon issue 37. The AWS CLI cannot read such a file, and does not say why."""
+    path = ann.home / ".aws" / name
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    for command in ("kubeconfig", "profiles"):
+        refused = ann.rolecall(command, code=1)
+        assert f"error: {path}: begins with a byte order mark" in refused.stderr
+        assert "save it as UTF-8 without a byte order mark" in refused.stderr
+
+
+def test_the_next_step_is_said(ann: Person) -> None:
+    """The first `kubectl get ns` on a fresh machine must not go to localhost:8080."""
+    ann.kubeconfig.unlink()
+    several = ann.rolecall("kubeconfig", "--profile", "default", "--role", "Viewers", "--cluster", "prod", "--cluster", "other-prod")  # fmt: skip
+    assert "there is no current context; to use a new one: kubectl config use-context " in several.stderr
+    command = several.stderr.rpartition(": kubectl ")[2].split()
+    ann.run("kubectl", *command)
+    assert ann.run("kubectl", "config", "current-context").stdout.strip() == command[-1]
+    ann.kubeconfig.unlink()
+    one = ann.rolecall("kubeconfig", "--profile", "default", "--role", "Viewers", "--cluster", "other-prod")
+    assert f"the current context is {OTHER}/prod/Viewers" in one.stderr or "the current context is prod/Viewers" in one.stderr  # fmt: skip
+    stays = ann.rolecall("kubeconfig", "--profile", "default", "--role", "Admins", "--cluster", "prod")
+    assert "the current context stays prod/Viewers; to use a new one: kubectl config use-context prod/Admins" in stays.stderr  # fmt: skip
+
+
+def test_the_documents_are_of_their_schemas(ann: Person) -> None:
+    for command in ("kubeconfig", "profiles"):
+        for more in ((), ("--dry-run",), ("--role", "Secured")):
+            found = ann.json(command, *more, code=None)
+            jsonschema.validate(found, schema_of(found["kind"]))
+            assert found["apiVersion"] == "rolecall/v1"

@@ -13,7 +13,7 @@ from rolecall.exec_plugin.arguments import UsageError
 from rolecall.exec_plugin.authenticator_config import read_config
 from rolecall.lab.kubernetes.decoding import load_yaml
 from rolecall.lab.kubernetes.status import StatusError
-from rolecall.local_files.kubeconfig import KubeconfigError, merged
+from rolecall.local_files.kubeconfig_text import Kubeconfig, KubeconfigError
 from rolecall.mapping.reading.aws_auth import parse_aws_auth
 from rolecall.mapping.reading.bounded_yaml import MAX_DEPTH, UnreadableYamlError, compose, load_plain
 
@@ -51,7 +51,7 @@ def test_files_of_a_person(deep: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text(deep)
     with pytest.raises(KubeconfigError, match="nested more than"):
-        merged(deep, [])
+        Kubeconfig(deep, path)
     with pytest.raises(ClusterError, match="nested more than"):
         read_context("c", [path])
     with pytest.raises(UsageError, match="nested more than"):

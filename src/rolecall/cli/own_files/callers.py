@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
-from rolecall.access.reachable import Caller, Reach, merged, reach_of_world
+from rolecall.access.reachable import AssumableRole, Caller, Reach, Reachable, merged, reach_of_world
 from rolecall.access.read_world import ClusterAddress, Reading, find_clusters, read_world
+from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.aws.read_clusters import EksCluster
 from rolecall.aws.session import AccountAccess, AwsClients, identify
 from rolecall.cli.progress import Progress
@@ -52,6 +54,8 @@ class Found:
     :ivar notes: what could not be read or is not known, each once.
     :ivar complete: whether everything was read that was asked for.
     :ivar signed_in: profiles whose credentials were used already, so that no code is asked for again.
+    :ivar named: ARNs of roles that were named and are not known to be assumable: they are tried.
+    :ivar unread: why it is not known which roles can be assumed; empty if it is known.
     """
 
     config: AwsConfig
@@ -62,6 +66,8 @@ class Found:
     notes: list[str] = field(default_factory=list)
     complete: bool = True
     signed_in: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+    unread: str = ""
 
     def note(self, text: str) -> None:
         self.complete = False
@@ -92,6 +98,7 @@ def find_reach(question: Question, environ: Mapping[str, str]) -> Found:
         if reach is not None:
             reaches.append(reach)
     if loaded is not None:
+        reaches += _named_beside_file(loaded, question, found, reaches)
         _require_somebody(loaded, question, found, reaches)
     reach = merged(reaches)
     if loaded is not None and question.clusters:
@@ -99,12 +106,20 @@ def find_reach(question: Question, environ: Mapping[str, str]) -> Found:
     found.notes += reach.notes
     found.reach = reach
     if question.roles and not reach.roles:
-        raise RolecallError(
-            f"you can assume no role called {' or '.join(question.roles)}",
-            where=str(question.file or ""),
-            advice=found.notes[0] if found.notes else "without --role, all that you can assume are found",
-        )
+        _refuse_unknown_roles(question, found)
     return found
+
+
+def _refuse_unknown_roles(question: Question, found: Found) -> NoReturn:
+    names, where = " or ".join(question.roles), str(question.file or "")
+    if found.unread:
+        raise RolecallError(
+            f"it is not known whether you can assume {names}: {found.unread}",
+            where=where,
+            advice="give the ARN of the role, which is then tried: --role arn:aws:iam::ACCOUNT:role/NAME",
+        )
+    advice = found.notes[0] if found.notes else "leave --role out to see all roles that you can assume"
+    raise RolecallError(f"you can assume no role called {names}", where=where, advice=advice)
 
 
 def _callers(
@@ -161,22 +176,86 @@ def _look(question: Question, found: Found, caller: Caller, access: AccountAcces
     elif question.with_clusters:
         addresses, failures = find_clusters(clients, places)
         for failure in failures:
-            found.note(f"clusters of account {failure.place} could not be listed: {failure.error.what}")
+            found.note(
+                f"clusters of account {failure.place} could not be listed, so name them with --cluster: "
+                f"{failure.error.what}"
+            )
     progress = Progress(f"reading account {access.account}")
     try:
         reading = read_world(clients, addresses, now, with_rbac=False, progress=progress)
     finally:
         progress.end()
     for unread in reading.failures:
-        found.note(
-            f"IAM of account {unread.place} may not be read, so which roles {caller.arn} can assume is not known: "
-            f"{unread.error.what}"
-        )
+        found.unread = f"IAM of account {unread.place} may not be read: {unread.error.what}"
+        if not _named_roles(question.roles):
+            found.note(f"which roles {caller.arn} can assume is not known, because {found.unread}")
     _keep_described(question, found, addresses, reading)
     described = {arn: state for arn, state in reading.world.clusters.items() if arn in reading.clusters}
     reach = reach_of_world(replace(reading.world, clusters=described), caller, question.roles)
     found.complete = found.complete and not reach.notes
-    return reach
+    named = _tried(question, found, caller, reach, {address: address in found.known for address in addresses})
+    # A cluster that the caller may not describe is described by the role.
+    for one in named.clusters:
+        found.missing.pop(one.cluster.name, None)
+    return merged([reach, named])
+
+
+def _named_roles(names: Iterable[str]) -> list[str]:
+    """The roles that were named by ARN."""
+    return [name for name in names if name.startswith("arn:")]
+
+
+def _tried(
+    question: Question, found: Found, caller: Caller, reach: Reach, addresses: Mapping[ClusterAddress, bool]
+) -> Reach:
+    """The roles that were named by ARN and of which nothing says that the caller can assume them: STS is asked.
+
+    :param addresses: the clusters that were named, or found, and whether their account is known; if it is not, they are
+        looked for in the role's own account.
+    """
+    known = {matched_arn(role.arn) for role in reach.roles}
+    roles = [AssumableRole(checked_role(arn), certain=False) for arn in _named_roles(question.roles)]
+    roles = [role for role in roles if matched_arn(role.arn) not in known]
+    found.named |= {role.arn for role in roles}
+    clusters = []
+    for role in roles:
+        for address, is_known in addresses.items():
+            account = address.account if is_known else role.principal.account
+            clusters.append(Reachable(caller, replace(address, account=account), role))
+    return Reach(tuple(roles), tuple(dict.fromkeys(clusters)))
+
+
+def checked_role(arn: str) -> str:
+    """The ARN of a role, as it was given.
+
+    :raises RolecallError: it is the ARN of something else, or none.
+    """
+    found = PrincipalArn.parse(arn)
+    if found.kind is not PrincipalKind.ROLE:
+        raise RolecallError(
+            f"{arn} is not the ARN of a role", where="--role", advice="give arn:aws:iam::ACCOUNT:role/NAME"
+        )
+    return arn
+
+
+def _named_beside_file(loaded: Loaded, question: Question, found: Found, reaches: Sequence[Reach]) -> list[Reach]:
+    """Roles that were named by ARN and that the file does not give to the caller, on clusters that were named too."""
+    known = {matched_arn(role.arn) for reach in reaches for role in reach.roles}
+    if not [arn for arn in _named_roles(question.roles) if matched_arn(arn) not in known]:
+        return []
+    if question.with_clusters and not question.clusters:
+        raise RolecallError(
+            f"it does not give you the role {' or '.join(_named_roles(question.roles))}",
+            where=str(question.file),
+            advice="to try the role on a cluster of the file, name the cluster too: --cluster NAME",
+        )
+    fits = [matcher(pattern) for pattern in question.clusters]
+    named = [one for one, names in _called(loaded).items() if any(fit(name) for fit in fits for name in names)]
+    # Clusters of two accounts may have one name: that of the role's own account is meant.
+    accounts = {PrincipalArn.parse(arn).account for arn in _named_roles(question.roles)}
+    own = [one for one in named if one.account in accounts]
+    addresses = dict.fromkeys(own or named, True) if question.with_clusters else {}
+    return [_tried(question, found, caller, merged(reaches), addresses) for caller in list(found.accesses)[:1]]
 
 
 def _keep_described(question: Question, found: Found, addresses: Sequence[ClusterAddress], reading: Reading) -> None:
@@ -197,23 +276,29 @@ def _keep_described(question: Question, found: Found, addresses: Sequence[Cluste
 def _require_somebody(loaded: Loaded, question: Question, found: Found, reaches: Sequence[Reach]) -> None:
     if reaches:
         return
-    who = ", ".join(caller.arn for caller in found.accesses) or "nobody whose credentials are here"
+    who = ", ".join(caller.arn for caller in found.accesses)
     raise RolecallError(
-        f"it names neither a person nor a role who is {who}",
+        f"no person or role in this file is {who} (you)" if who else "no profile's credentials can be used",
         where=str(question.file),
-        advice="name another profile with --profile, another file with -f, or add yourself to people",
+        advice="name another profile with --profile or another file with -f, or add yourself to people",
     )
 
 
 def _only_clusters(reach: Reach, patterns: Sequence[str], loaded: Loaded) -> Reach:
     """The clusters that names of the file, names in EKS or patterns of them mean."""
-    called: dict[ClusterAddress, set[str]] = {}
-    for key, spec in loaded.manifest.clusters.items():
-        account = loaded.manifest.accounts[spec.account].id
-        called.setdefault(ClusterAddress(account, spec.region, spec.name or key), set()).update((key, spec.name or key))
+    called = _called(loaded)
     fits = [matcher(pattern) for pattern in patterns]
     for pattern, fit in zip(patterns, fits, strict=True):
         if not any(fit(name) for names in called.values() for name in names):
             raise RolecallError(f"no cluster in the file matches {pattern!r}")
     kept = (one for one in reach.clusters if any(fit(name) for fit in fits for name in called.get(one.cluster, ())))
     return replace(reach, clusters=tuple(kept))
+
+
+def _called(loaded: Loaded) -> dict[ClusterAddress, set[str]]:
+    """The file's clusters, each with its key and its name in EKS."""
+    called: dict[ClusterAddress, set[str]] = {}
+    for key, spec in loaded.manifest.clusters.items():
+        account = loaded.manifest.accounts[spec.account].id
+        called.setdefault(ClusterAddress(account, spec.region, spec.name or key), set()).update((key, spec.name or key))
+    return called

@@ -10,8 +10,8 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rolecall.access.reachable import AssumableRole, Caller, Reachable
 from rolecall.arn import PrincipalArn
@@ -19,7 +19,7 @@ from rolecall.aws.read_clusters import EksCluster
 from rolecall.cli.own_files.callers import Found, key_in_environment
 from rolecall.cli.own_files.options import ExecKind
 from rolecall.errors import RolecallError
-from rolecall.local_files.aws_config import AwsConfig, Profile
+from rolecall.local_files.aws_config import AwsConfig, Profile, file_paths
 from rolecall.local_files.kubeconfig import Context, Exec
 from rolecall.local_files.profile_text import RoleProfile
 from rolecall.manifest.names import matched_arn
@@ -33,12 +33,14 @@ MIN_DURATION, SURE_DURATION = 900, 3_600
 class Tools:
     """What the files refer to.
 
-    :param source: the profile that gives the callers' credentials where they name none; ``None``: no profile does.
+    :param source: the profile that gives the callers' credentials if they name none; ``None``: no profile does.
+    :param files: the variables that say where the AWS CLI's files are, with whole paths; none if they are at home.
     """
 
     kind: ExecKind
     config: AwsConfig
     source: str | None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def source_of(self, caller: Caller) -> str | None:
         """The profile of a caller's credentials."""
@@ -57,7 +59,14 @@ class Tools:
 
 def choose_tools(found: Found, kind: ExecKind, profile: str) -> Tools:
     """The tools for what was found; ``profile``: the one named on the command line, if any."""
-    return Tools(kind, found.config, None if key_in_environment(profile, os.environ) else "default")
+    source = None if key_in_environment(profile, os.environ) else "default"
+    return Tools(kind, found.config, source, file_variables(os.environ))
+
+
+def file_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which a plugin that kubectl starts elsewhere finds the AWS CLI's files that are used here."""
+    paths = zip(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), file_paths(environ), strict=True)
+    return {name: os.path.abspath(path) for name, path in paths if environ.get(name)}
 
 
 def needed_settings(role: AssumableRole) -> dict[str, str]:
@@ -115,13 +124,13 @@ def _exec(one: Reachable, tools: Tools) -> Exec:
     if role is not None and _asked(role, tools.kind):
         own = tools.profile_of(caller, role)
         if own is None:
-            by = "aws eks get-token" if tools.kind is ExecKind.aws else "a role that is named on the command line"
+            by = "aws eks get-token" if tools.kind is ExecKind.aws else "rolecall token"
             raise RolecallError(
-                f"{by} cannot bring {_asked(role, tools.kind)}, which the role asks for",
+                f"the role asks for {_asked(role, tools.kind)}, which {by} can only take from a profile",
                 advice="write a profile for it first: rolecall profiles",
             )
         profile = own.name
-    variables = {"AWS_PROFILE": profile} if profile else {}
+    variables = ({"AWS_PROFILE": profile} if profile else {}) | dict(tools.files)
     if tools.kind is ExecKind.aws:
         # In the order of `aws eks update-kubeconfig` (awscli, ``customizations/eks/update_kubeconfig.py``), which
         # shortens --role-arn. A profile of the role has assumed it already: the AWS CLI would do so once more.
@@ -149,9 +158,15 @@ def _asked(role: AssumableRole, kind: ExecKind) -> str:
 
 
 def plugin_command() -> tuple[str, tuple[str, ...]]:
-    """The command by which kubectl finds this program, and the arguments before its own."""
-    if shutil.which("rolecall"):
-        return "rolecall", ()
+    """The command by which kubectl finds this program, and the arguments before its own.
+
+    Its name alone only if it is on the PATH of every shell: a virtual environment's folder is on PATH as long as the
+    environment is active.
+    """
+    if found := shutil.which("rolecall"):
+        found = os.path.abspath(found)
+        in_environment = os.path.exists(os.path.join(os.path.dirname(os.path.dirname(found)), "pyvenv.cfg"))
+        return found if in_environment else "rolecall", ()
     called = os.path.abspath(sys.argv[0])
     if os.path.basename(called) == "rolecall" and os.access(called, os.X_OK):
         return called, ()

@@ -56,7 +56,8 @@ def describe(found: Found, tools: Tools, environ: Mapping[str, str]) -> Describe
     for one in found.reach.clusters:
         cluster = endpoints.clusters[one.cluster]
         refused = endpoints.refused.get(asking.role_access(one.caller, one.role)) if one.role is not None else None
-        if refused is not None and one.role is not None and not one.role.certain:
+        is_named = one.role is not None and one.role.arn in found.named
+        if refused is not None and one.role is not None and not one.role.certain and not is_named:
             notes.append(f"role {one.role.arn} cannot be assumed, so it is left out: {refused.what}")
         elif refused is not None or isinstance(cluster, RolecallError):
             failed.append(failure(one, refused or cluster))  # type: ignore[arg-type]  # the cluster is an error here

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,71 +20,98 @@ if TYPE_CHECKING:
     from rolecall.cli.own_files.callers import Found
     from rolecall.cli.own_files.contexts import Tools
     from rolecall.cli.own_files.endpoints import Failed
-    from rolecall.local_files.kubeconfig import Context
+    from rolecall.local_files.kubeconfig import Context, Written
+
+Regions = Annotated[
+    list[str] | None,
+    typer.Option("--region", metavar="REGION", help="Region of the clusters, without access.yaml; repeatable."),
+]
+Clusters = Annotated[
+    list[str] | None,
+    typer.Option("--cluster", metavar="CLUSTER", help="Only this cluster (with access.yaml: or pattern); repeatable."),
+]
+Plugin = Annotated[ExecKind, typer.Option("--exec", help="Program that kubectl runs to get a token.")]
+KubeconfigFile = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", metavar="FILE", help="File to write (default: by $KUBECONFIG, as kubectl does)."),
+]
 
 
 def kubeconfig(
-    every: Annotated[bool, typer.Option("--all", help="For every profile of the AWS CLI's files.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Use every profile of the AWS CLI's files.")] = False,
     file: File = None,
     profile: Profile = "",
-    region: Annotated[
-        list[str] | None,
-        typer.Option("--region", metavar="R", help="Where to look for clusters without a file; repeatable."),
-    ] = None,
-    cluster: Annotated[
-        list[str] | None,
-        typer.Option("--cluster", metavar="NAME", help="Only this cluster, in a file also a pattern; repeatable."),
-    ] = None,
+    region: Regions = None,
+    cluster: Clusters = None,
     role: Roles = None,
-    plugin: Annotated[
-        ExecKind, typer.Option("--exec", help="What gets tokens: rolecall token, or aws eks get-token.")
-    ] = ExecKind.rolecall,
-    path: Annotated[
-        Path | None, typer.Option("--kubeconfig", metavar="FILE", help="Default: the first of $KUBECONFIG.")
-    ] = None,
-    use: Annotated[str, typer.Option("--use", metavar="CONTEXT", help="Make this context the current one.")] = "",
+    plugin: Plugin = ExecKind.rolecall,
+    path: KubeconfigFile = None,
+    use: Annotated[str, typer.Option("--use", metavar="CONTEXT", help="Context to make the current one.")] = "",
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove contexts that rolecall wrote before and that are not found now.")
+        bool, typer.Option("--prune", help="Remove contexts that rolecall wrote and that you no longer reach.")
     ] = False,
     dry_run: DryRun = False,
     output: Output = Format.table,
 ) -> None:
-    """Write a context for every cluster and role that you reach; your own contexts stay as they are.
+    """Write a context for every cluster and role that you reach. Your own contexts stay as they are.
 
-    What you reach is what access.yaml says of you. Without a file it is what you may read: the clusters of your
-    account, and the roles that you can assume where you may read IAM.
-    Ends with 1 where a context could not be written; the others are.
+    If there is an access.yaml, it says what you reach. Otherwise these are the clusters of your account, as yourself,
+    and the roles that you can assume, if you may read IAM. A role that you name by its ARN is tried.
 
     \b
     rolecall kubeconfig
     rolecall kubeconfig --all --exec aws
+    rolecall kubeconfig --cluster prod --role arn:aws:iam::111122223333:role/Admins
     rolecall kubeconfig --cluster 'prod-*' --role Admins --use prod-1/Admins
     rolecall kubeconfig --prune --dry-run
+
+    Exit codes: 0 done, 1 a context could not be written (the others are), 2 usage.
     """
     from rolecall.cli.own_files.callers import Question, find_reach
     from rolecall.cli.own_files.contexts import choose_tools
     from rolecall.cli.own_files.endpoints import describe
     from rolecall.cli.own_files.outcome import Outcome, finish
-    from rolecall.local_files.kubeconfig import kubeconfig_path, preview_contexts, write_contexts
+    from rolecall.local_files.kubeconfig import default_path, kubeconfig_paths, preview_contexts, write_contexts
 
     if prune and (cluster or role):
         raise typer.BadParameter("--prune looks at everything: leave --cluster and --role out")
+    of_environment = kubeconfig_paths(os.environ)
+    paths = (path,) if path is not None else of_environment
+    # A file that cannot be written is refused before AWS is asked, or a person for a code.
+    preview_contexts(paths, ())
     found = find_reach(Question(access_file(file), profile, every, region or (), cluster or (), role or ()), os.environ)
-    target = path or kubeconfig_path(os.environ)
     tools = choose_tools(found, plugin, profile)
     described = describe(found, tools, os.environ)
-    contexts, refused = _contexts(described.ready, tools, target)
+    contexts, refused = _contexts(described.ready, tools, [one for one in of_environment if one not in paths])
     failed, notes = [*_missing(found), *described.failed, *refused], [*found.notes, *described.notes]
     if prune and (failed or not found.complete):
         notes.append("no context was removed, because not everything could be read")
         prune = False
-    key = _key_of(use, contexts) if use else ""
-    text, new, written = preview_contexts(target, contexts, prune=prune, use=key)
-    if new != text and not dry_run:
-        written = write_contexts(target, contexts, prune=prune, use=key)
-    changes = {name: getattr(written, name) for name in ("added", "changed", "removed", "unchanged")}
-    more = {"current": written.current}
-    finish(Outcome("context", target, changes, failed, notes, more, (text, new) if dry_run else None), output)
+    key = _key_of(use, contexts, preview_contexts(paths, contexts).names) if use else ""
+    act = preview_contexts if dry_run else write_contexts
+    written = act(paths, contexts, prune=prune, use=key)
+    outcome = Outcome(
+        "context",
+        [one.path for one in written.files] or [default_path(paths)],
+        {name: getattr(written, name) for name in ("added", "changed", "removed", "unchanged")},
+        failed,
+        notes,
+        {"current": written.current} if written.current else {},
+        [(one.path, one.before, one.after) for one in written.files] if dry_run else None,
+        _next_step(written, use),
+    )
+    finish(outcome, output)
+
+
+def _next_step(written: Written, use: str) -> str:
+    """How the new contexts are used, if none of them is the current one."""
+    new = (*written.added, *written.changed)
+    if written.current in new or use:
+        return f"the current context is {written.current}"
+    if not new:
+        return ""
+    state = f"the current context stays {written.current}" if written.current else "there is no current context"
+    return f"{state}; to use a new one: kubectl config use-context {shlex.quote(new[0])}"
 
 
 def _missing(found: Found) -> list[Failed]:
@@ -93,18 +121,22 @@ def _missing(found: Found) -> list[Failed]:
 
 
 def _contexts(
-    ready: Sequence[tuple[Reachable, EksCluster]], tools: Tools, target: Path
+    ready: Sequence[tuple[Reachable, EksCluster]], tools: Tools, elsewhere: Sequence[Path]
 ) -> tuple[list[Context], list[Failed]]:
-    """The contexts to write, with names that no other file of KUBECONFIG has."""
+    """The contexts to write.
+
+    :param elsewhere: other files of ``KUBECONFIG``, whose names are left to them: kubectl takes the first of two.
+    """
     from rolecall.cli.own_files.contexts import context_key, context_names, make_context
     from rolecall.cli.own_files.endpoints import failure
+    from rolecall.local_files.kubeconfig import context_keys
 
-    elsewhere = _contexts_elsewhere(target)
+    taken = context_keys(elsewhere)
     contexts: list[Context] = []
     failed: list[Failed] = []
     for (one, cluster), names in zip(ready, context_names([one for one, _ in ready]), strict=True):
         key = context_key(one, cluster)
-        free = tuple(name for name in names if elsewhere.get(name, key) == key)
+        free = tuple(name for name in names if taken.get(name, key) == key)
         try:
             contexts.append(make_context(one, cluster, tools, free))
         except RolecallError as error:
@@ -112,23 +144,12 @@ def _contexts(
     return contexts, failed
 
 
-def _contexts_elsewhere(target: Path) -> dict[str, str]:
-    """Contexts of the other files of KUBECONFIG: kubectl takes the first of two of one name."""
-    from rolecall.local_files.kubeconfig import context_keys
-
-    found: dict[str, str] = {}
-    for part in filter(None, os.environ.get("KUBECONFIG", "").split(os.pathsep)):
-        other = Path(part).expanduser()
-        if other.resolve() != target.resolve():
-            found |= context_keys(other)
-    return found
-
-
-def _key_of(name: str, contexts: Sequence[Context]) -> str:
+def _key_of(name: str, contexts: Sequence[Context], names: Mapping[str, str]) -> str:
+    """The key of the context that a person calls ``name``: as it is called in the file, or could be."""
     from rolecall.manifest.explain_errors import nearest
 
-    keys = [context.key for context in contexts if name in context.names]
+    called = [key for key, known in names.items() if known == name]
+    keys = called or [context.key for context in contexts if name in context.names]
     if len(keys) == 1:
         return keys[0]
-    known = [context.names[0] for context in contexts if context.names]
-    raise RolecallError(f"no context {name!r} is written", where="--use", advice=nearest(name, known))
+    raise RolecallError(f"no context {name!r} is written", where="--use", advice=nearest(name, list(names.values())))

@@ -21,13 +21,18 @@ class ExecKind(StrEnum):
 
 
 File = Annotated[
-    Path | None, typer.Option("-f", "--file", metavar="FILE", help="Default: access.yaml, if it is there.")
+    Path | None, typer.Option("-f", "--file", metavar="FILE", help="Access file (default: access.yaml, if it exists).")
 ]
-Profile = Annotated[str, typer.Option("--profile", metavar="P", help="Profile of the AWS CLI's files: who you are.")]
-Roles = Annotated[list[str] | None, typer.Option("--role", metavar="NAME|ARN", help="Only this role; repeatable.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change as a diff, and write nothing.")]
-Output = Annotated[Format, typer.Option("-o", "--output", help="How to say what was done.")]
+Profile = Annotated[
+    str, typer.Option("--profile", metavar="PROFILE", help="AWS profile to use (default: from the environment).")
+]
+Roles = Annotated[
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="Only this role, by name or ARN; repeatable.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change as a diff and write nothing.")]
+Output = Annotated[Format, typer.Option("-o", "--output", help="Output format.")]
 
 
 def access_file(file: Path | None) -> Path | None:
+    """The file that was named, or access.yaml if it exists."""
     return file if file is not None or not DEFAULT_FILE.exists() else DEFAULT_FILE

@@ -20,48 +20,60 @@ if TYPE_CHECKING:
     from rolecall.local_files.profile_text import RoleProfile
 
 
+MfaSerial = Annotated[
+    str, typer.Option("--mfa-serial", metavar="ARN", help="Your MFA device (default: from IAM, if a role needs it).")
+]
+Duration = Annotated[
+    int | None,
+    typer.Option("--duration", metavar="SECONDS", min=900, max=43_200, help="Length of sessions, if the role allows."),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="File to write (default: $AWS_CONFIG_FILE, else ~/.aws/config)."),
+]
+
+
 def profiles(
     file: File = None,
     profile: Profile = "",
     role: Roles = None,
-    mfa_serial: Annotated[
-        str, typer.Option("--mfa-serial", metavar="ARN", help="Your MFA device; default: asked of IAM where needed.")
-    ] = "",
-    duration: Annotated[
-        int | None,
-        typer.Option("--duration", metavar="SECONDS", min=900, max=43_200, help="Of sessions, where the role allows."),
-    ] = None,
-    path: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Default: $AWS_CONFIG_FILE, else ~/.aws/config.")
-    ] = None,
+    mfa_serial: MfaSerial = "",
+    duration: Duration = None,
+    path: ConfigFile = None,
     dry_run: DryRun = False,
     output: Output = Format.table,
 ) -> None:
-    """Write a profile of the AWS CLI for every role that you can assume; your own profiles stay as they are.
+    """Write an AWS profile for every role that you can assume. Your own profiles stay as they are.
 
-    Each has what its role asks for: your MFA device, an external id, a session name.
-    Ends with 1 where a profile could not be written; the others are.
+    Each has what its role asks for: your MFA device, an external id, a session name. If there is an access.yaml, it
+    says which roles you can assume. A role that you name by its ARN is tried.
 
     \b
     rolecall profiles
     rolecall profiles --profile work --duration 14400
+    rolecall profiles --role arn:aws:iam::111122223333:role/Admins
     rolecall profiles --dry-run
+
+    Exit codes: 0 done, 1 a profile could not be written (the others are), 2 usage.
     """
     from rolecall.cli.own_files.callers import Question, find_reach
     from rolecall.cli.own_files.contexts import choose_tools
     from rolecall.cli.own_files.outcome import Outcome, finish
     from rolecall.local_files.aws_profiles import config_path, preview_profiles, write_profiles
 
+    target = path or config_path(os.environ)
+    # A file that cannot be written is refused before AWS is asked, or a person for a code.
+    preview_profiles(target, ())
     asked = access_file(file)
     question = Question(asked, profile, clusters=(), roles=role or (), with_clusters=False)
     found = find_reach(question, os.environ)
     [caller] = found.accesses
-    if asked is None and not found.complete:
+    if asked is None and found.unread and not found.reach.roles:
         raise RolecallError(
-            f"which roles {caller.arn} can assume is not known: {found.notes[0]}",
-            advice="name an access.yaml with -f, or ask for the right to iam:GetAccountAuthorizationDetails",
+            f"it is not known which roles {caller.arn} can assume: {found.unread}",
+            advice="give the ARN of the role, which is then tried: --role arn:aws:iam::ACCOUNT:role/NAME; or name an "
+            "access.yaml with -f; or ask for the right to iam:ListRoles and iam:GetAccountAuthorizationDetails",
         )
-    target = path or config_path(os.environ)
     tools = choose_tools(found, ExecKind.rolecall, profile)
     source = _source(tools, caller, target)
     made, failed, notes = _role_profiles(found, tools, caller, source, mfa_serial, duration or 0)
@@ -69,8 +81,8 @@ def profiles(
     if new != text and not dry_run:
         written = write_profiles(target, made)
     changes = {name: getattr(written, name) for name in ("added", "changed", "unchanged")}
-    notes = [*found.notes, *notes]
-    finish(Outcome("profile", target, changes, failed, notes, {}, (text, new) if dry_run else None), output)
+    shown = [(target, text, new)] if dry_run else None
+    finish(Outcome("profile", [target], changes, failed, [*found.notes, *notes], {}, shown), output)
 
 
 def _source(tools: Tools, caller: Caller, target: Path) -> str:
@@ -100,13 +112,18 @@ def _role_profiles(
 
     roles = found.reach.roles
     refused = try_roles((role for role in roles if not role.certain), caller, found, tools, os.environ)
-    notes = [f"role {role.arn} cannot be assumed, so it is left out: {why.what}" for role, why in refused.items()]
+    notes: list[str] = []
+    failed: list[Failed] = []
+    for role, why in refused.items():
+        if role.arn in found.named:
+            failed.append(Failed(f"role {role.arn}", "", role.arn, why))
+        else:
+            notes.append(f"role {role.arn} cannot be assumed, so it is left out: {why.what}")
     roles = tuple(role for role in roles if role not in refused)
     if not mfa_serial and any(role.mfa for role in roles):
         mfa_serial, note = _mfa_device(found, caller)
         notes += [note] if note else []
     made: list[RoleProfile] = []
-    failed: list[Failed] = []
     with_keys = {name for name, known in found.config.profiles.items() if known.credentials is not None}
     for role, names in zip(roles, profile_names(roles), strict=True):
         lasts = bool(duration) and allows_duration(role, caller, duration)
