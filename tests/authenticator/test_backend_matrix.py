@@ -44,23 +44,22 @@ DEV = Identity(f"arn:aws:sts::{A}:assumed-role/Dev/ann", ARN, A, "AROADEV", "ann
 ORDERS = [order for count in range(1, 6) for order in permutations(BACKEND_MODES, count)]
 
 
-def backend(mode: str) -> Backend:
+def backend(mode: str, arn: str = ARN, options: MatchOptions = MatchOptions()) -> Backend:  # noqa: B008 -- frozen
     """A backend that maps Dev to a name of its own."""
     name = f"team:{mode}"
-    options = MatchOptions()
-    entry = {"rolearn": ARN, "username": name, "groups": ["system:masters"]}
+    entry = {"rolearn": arn, "username": name, "groups": ["system:masters"]}
     match mode:
         case "MountedFile":
             return read_server_config(json.dumps({"server": {"mapRoles": [entry]}}), options).backend
         case "EKSConfigMap":
             return read_config_map({"mapRoles": json.dumps([entry])}, options).backend
         case "CRD":
-            return IdentityMappingBackend({ARN.lower(): IdentityMapping("dev", ARN.lower(), name, ())})
+            return IdentityMappingBackend.of([IdentityMapping("dev", arn.lower(), name, ())], options)
         case "DynamicFile":
             text = json.dumps({"mapRoles": [entry]})
             return parse_dynamic_file(text, user_id_strict=False, options=options).backend
         case _:
-            listed = [{"principalArn": ARN, "principalId": "AROADEV", "username": name}]
+            listed = [{"principalArn": arn, "principalId": "AROADEV", "username": name}]
             return parse_access_entry_file(json.dumps({"accessEntries": listed})).backend
 
 
@@ -85,6 +84,17 @@ def test_each_backend_has_its_reserved_prefixes_in_every_order(reserved: str) ->
         expected = None if order[0] == reserved else f"team:{order[0]}"
         assert (decision.user.username if decision.user else None) == expected, order
         assert decision.reasons[0].code == ("reserved" if expected is None else "mapped")
+
+
+PATH, WILD = f"arn:aws:iam::{A}:role/team/Dev", f"arn:aws:iam::{A}:role/D*"
+
+
+@pytest.mark.parametrize("arn", [PATH, WILD])
+@pytest.mark.parametrize("mode", [MOUNTED_FILE, EKS_CONFIG_MAP, CRD, DYNAMIC_FILE])
+@pytest.mark.parametrize("is_on", [True, False])
+def test_paths_and_wildcards_match_in_every_backend_or_in_none(mode: str, arn: str, is_on: bool) -> None:
+    found = backend(mode, arn, MatchOptions(role_paths=is_on, wildcards=is_on))
+    assert (found.find(DEV) is not None) is is_on
 
 
 def test_scrubbed_accounts_are_scrubbed_by_every_backend() -> None:

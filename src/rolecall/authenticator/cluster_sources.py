@@ -210,17 +210,19 @@ def config_map(address: ClusterAddress, store: MappingStore, options: MatchOptio
     return WatchedObjects(address, ConfigMap, selection, changed, failed, prepare=prepare)
 
 
-def identity_mappings(address: ClusterAddress, store: MappingStore, log: Log, *, write_status: bool) -> WatchedObjects:
+def identity_mappings(
+    address: ClusterAddress, store: MappingStore, options: MatchOptions, log: Log, *, write_status: bool
+) -> WatchedObjects:
     """The backend CRD.
 
     :param write_status: whether this process is the one that writes ``status.canonicalARN``.
     """
     where = "IAMIdentityMapping"
-    last: dict[str, IdentityMapping] | None = None
+    last: list[IdentityMapping] | None = None
 
     def changed(objects: Mapping[str, Object]) -> None:
         nonlocal last
-        found: dict[str, IdentityMapping] = {}
+        found: list[IdentityMapping] = []
         # Of two objects for one ARN, the first by name counts, today and tomorrow.
         for name in sorted(objects):
             mapping = IdentityMapping.from_object(objects[name])
@@ -229,10 +231,10 @@ def identity_mappings(address: ClusterAddress, store: MappingStore, log: Log, *,
                 mapping is not None
                 and (status_of(_arn(objects[name])) or {}).get("canonicalARN") == mapping.canonical_arn
             ):
-                found.setdefault(mapping.canonical_arn, mapping)
+                found.append(mapping)
         if found != last:
             last = found
-            store.take(Version(IdentityMappingBackend(found), where))
+            store.take(Version(IdentityMappingBackend.of(found, options), where))
 
     return WatchedObjects(
         address,

@@ -127,7 +127,8 @@ class Sources:
         address = ClusterAddress(settings.kubeconfig, settings.master)
         if mode == EKS_CONFIG_MAP:
             return config_map(address, self._store, self._matching, self._metrics)
-        return identity_mappings(address, self._store, self._options.log, write_status=self._options.place == 0)
+        log, is_first = self._options.log, self._options.place == 0
+        return identity_mappings(address, self._store, self._matching, log, write_status=is_first)
 
     def _start_entries(self) -> None:
         settings = self._options.settings

@@ -294,3 +294,29 @@ def test_yaml_bounds() -> None:
     assert compose(bomb) is not None
     assert Problem("a", 1, "b") == Problem("a", 1, "b")
     assert AccessEntryBackend({}).find(identity(role("Dev"))) is None
+
+
+@pytest.mark.parametrize(
+    ("arns", "options", "username"),
+    [
+        ((role("dev"),), MatchOptions(), "m0"),
+        ((role("team/dev"),), MatchOptions(), None),
+        ((role("team/dev"),), MatchOptions(role_paths=True), "m0"),
+        ((role("d*"),), MatchOptions(), None),
+        ((role("d*"),), MatchOptions(wildcards=True), "m0"),
+        # The exact ARN first, then a role's path, then the pattern; of two alike the first object by name.
+        ((role("d*"), role("x/dev"), role("dev")), ALL, "m2"),
+        ((role("d*"), role("x/dev")), ALL, "m1"),
+        ((role("a/dev"), role("b/dev")), ALL, "m0"),
+        ((role("d*"), role("de*")), ALL, "m0"),
+        ((f"arn:aws:iam::{A}:user/team/dev",), ALL, None),
+    ],
+)
+def test_options_of_matching_are_for_identity_mappings_too(
+    arns: tuple[str, ...], options: MatchOptions, username: str | None
+) -> None:
+    """docs/authenticator.md: --role-paths and --wildcard-arns, whatever the backend."""
+    listed = [IdentityMapping(f"o{place}", arn.lower(), f"m{place}", ()) for place, arn in enumerate(arns)]
+    match = IdentityMappingBackend.of(listed, options).find(identity(role("dev")))
+    assert (match.username if match else None) == username
+    assert match is None or match.source == f"IAMIdentityMapping o{username and username[1:]}"

@@ -7,16 +7,17 @@ with a refusal; identities of scrubbed accounts get a uid of their name and no e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from rolecall.arn import PrincipalArn
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.mapping.access_entries import AccessEntry
-from rolecall.mapping.backends.entry_table import EntryTable
+from rolecall.mapping.backends.entry_table import EntryTable, MatchOptions, build_table
 from rolecall.mapping.identity_mappings import IdentityMapping
 from rolecall.mapping.reading.aws_auth import AwsAuth
+from rolecall.mapping.reading.entries import ROLES, MappedEntry
 from rolecall.mapping.resolve import MappingDecision, kubernetes_user
 from rolecall.mapping.templates import TemplateError, render
 from rolecall.model import Identity, KubernetesUser, Reason
@@ -118,14 +119,39 @@ class AwsAuthBackend:
 
 @dataclass(frozen=True, slots=True)
 class IdentityMappingBackend:
-    """CRD: IAMIdentityMapping objects by the canonical ARN in their status."""
+    """CRD: IAMIdentityMapping objects by the canonical ARN in their status.
+
+    :param more: what :class:`MatchOptions` adds; the line of an entry is its place in ``names``.
+    :param names: of the objects.
+    """
 
     mappings: Mapping[str, IdentityMapping]
+    more: EntryTable = field(default_factory=EntryTable)
+    names: tuple[str, ...] = ()
     name: str = CRD
+
+    @classmethod
+    def of(cls, mappings: Iterable[IdentityMapping], options: MatchOptions) -> IdentityMappingBackend:
+        """The backend of objects in their order: of two for one ARN, the first counts."""
+        listed = tuple(mappings)
+        exact: dict[str, IdentityMapping] = {}
+        for one in listed:
+            exact.setdefault(one.canonical_arn, one)
+        entries = [
+            MappedEntry(ROLES, place, one.canonical_arn, one.username, one.groups)
+            for place, one in enumerate(listed)
+            if ":role/" in one.canonical_arn
+        ]
+        # In a list of entries the last one counts.
+        table, _, _ = build_table(reversed(entries), (), options, exact=False)
+        return cls(exact, table, tuple(one.name for one in listed))
 
     def find(self, identity: Identity) -> Match | None:
         found = self.mappings.get(identity.canonical_arn.lower())
-        return Match(found.username, found.groups, f"IAMIdentityMapping {found.name}") if found else None
+        if found is not None:
+            return Match(found.username, found.groups, f"IAMIdentityMapping {found.name}")
+        also = self.more.find(identity.canonical_arn, identity.account)
+        return Match(also.username, also.groups, f"IAMIdentityMapping {self.names[also.line]}") if also else None
 
 
 @dataclass(frozen=True, slots=True)
