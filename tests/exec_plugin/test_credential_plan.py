@@ -131,6 +131,24 @@ def test_session_names(tmp_path: Path) -> None:
     assert plan(tmp_path, alone, profile="a", AWS_ROLE_SESSION_NAME="bob").hops[0].session_name == "bob"
 
 
+@pytest.mark.parametrize(
+    ("login", "profile", "name"),
+    [
+        ("ann", "work", "ann@"), ("ubuntu", "ann", "ann+ubuntu@"), ("ec2-user", "a b", "a-b+ec2-user@"), ("ubuntu", "", "ubuntu@"), ("ubuntu", "default", "ubuntu@"),
+    ],
+)  # fmt: skip
+def test_an_account_that_many_share_is_told_apart_by_the_profile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, login: str, profile: str, name: str
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    assert derived({"SUDO_USER": login}, profile).startswith(name)
+    if profile in ("work", "ann"):
+        config = f"[profile r]\nrole_arn = arn:aws:iam::1:role/A\nsource_profile = {profile}\n"
+        key = f"[{profile}]\naws_access_key_id = AKIA\naws_secret_access_key = s\n"
+        (hop,) = plan(tmp_path, config, key, "r", SUDO_USER=login).hops
+        assert (hop.session_name or "").startswith(name)
+
+
 def test_a_role_is_not_assumed_by_itself(tmp_path: Path) -> None:
     # aws-actions/configure-aws-credentials #1219: a profile of a role, and the role again in the kubeconfig
     found = plan(tmp_path, ROLE + "source_profile = default\n", profile="a")

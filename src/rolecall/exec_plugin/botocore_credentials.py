@@ -1,4 +1,4 @@
-"""Credentials that only botocore can get: SSO, web identity, logins that have to be renewed, and instances.
+"""Credentials that only botocore can get: SSO, web identity, and logins that have to be renewed.
 
 Importing botocore takes longer than everything else together, so only these sources pay for it.
 """
@@ -28,7 +28,7 @@ def fetch(source: Source, settings: Settings) -> Key:
     except MissingDependencyException:
         raise RolecallError(
             "the sign-in of `aws login` has to be renewed, and botocore needs its extra `crt` for that",
-            advice="pip install 'botocore[crt]' where rolecall is installed, or run: aws login",
+            advice="pip install 'rolecall[login]', or sign in again: aws login",
         ) from None
     # What is in a cache file, an answer or a token file reaches botocore as it is, and fails there in any way.
     except Exception as error:
@@ -58,8 +58,6 @@ def _load(source: Source, settings: Settings) -> Any:
             retries={"mode": "standard", "total_max_attempts": 2},
         )
     )
-    if source.kind == "instance":
-        return create_credential_resolver(session).get_provider("iam-role").load()
     if source.kind == "web-identity" and not source.profile:
         # The environment's own web identity comes before any profile's key, but after the environment's key.
         return create_credential_resolver(session).get_provider("assume-role-with-web-identity").load()

@@ -27,6 +27,14 @@ _NAMED_SOURCES = {"Ec2InstanceMetadata": "instance", "EcsContainer": "container"
 _CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 _KEY_SETTINGS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token")
+# The AWS SDKs and Tools reference guide, "IMDS credential provider".
+_METADATA_SETTINGS = (
+    "ec2_metadata_service_endpoint",
+    "ec2_metadata_service_endpoint_mode",
+    "ec2_metadata_v1_disabled",
+    "metadata_service_timeout",
+    "metadata_service_num_attempts",
+)
 _SSO_PROFILE, _SSO_PORTAL = ("sso_account_id", "sso_role_name"), ("sso_start_url", "sso_region")
 
 
@@ -155,7 +163,9 @@ def plan_credentials(environ: Mapping[str, str], config: AwsConfig, given_profil
     if found is not None:
         return found
     if not name:
-        return Plan(_machine_source(environ))
+        nobody = Profile("")
+        nobody.values = config.profiles["default"].values if "default" in config.profiles else {}
+        return Plan(_machine_source(environ, nobody))
     # As botocore does for a profile without credentials of its own, such as one with a region only.
     return Plan(_machine_source(environ, config.profiles[name]))
 
@@ -177,25 +187,24 @@ def environment_source(environ: Mapping[str, str]) -> Source:
     return Source("key", "", ENVIRONMENT, key=key)
 
 
-def _machine_source(environ: Mapping[str, str], profile: Profile | None = None) -> Source:
+def _machine_source(environ: Mapping[str, str], profile: Profile) -> Source:
     """What the machine itself gives: a container's or an instance's role."""
-    name = profile.name if profile else ""
     if any(environ.get(variable) for variable in _CONTAINER_VARIABLES):
-        return _named_source("container", environ, name)
+        return _named_source("container", environ, profile)
     if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         raise AwsConfigError(
-            f"profile {profile.name!r} has no credentials" if profile else "there are no AWS credentials",
-            where=profile.where() if profile else ENVIRONMENT,
+            f"profile {profile.name!r} has no credentials" if profile.name else "there are no AWS credentials",
+            where=profile.where() or ENVIRONMENT,
             advice="name a profile (AWS_PROFILE), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or: aws configure",
         )
-    return _named_source("instance", environ, name)
+    return _named_source("instance", environ, profile)
 
 
-def _named_source(kind: str, environ: Mapping[str, str], profile: str, where: str = ENVIRONMENT) -> Source:
+def _named_source(kind: str, environ: Mapping[str, str], profile: Profile, where: str = ENVIRONMENT) -> Source:
     names = (*_CONTAINER_VARIABLES, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
     # The same words mean another role on another machine, and homes are shared between machines.
     details = {"machine": os.uname().nodename, **{name: environ[name] for name in names if environ.get(name)}}
-    return Source(kind, profile, where, details=details)
+    return Source(kind, profile.name, where, details=details | _texts(profile, _METADATA_SETTINGS))
 
 
 class _Chain:
@@ -234,7 +243,7 @@ class _Chain:
             before = Plan(environment_source(self._environ))
         elif named in _NAMED_SOURCES:
             where = profile.where("credential_source")
-            before = Plan(_named_source(_NAMED_SOURCES[named], self._environ, profile.name, where))
+            before = Plan(_named_source(_NAMED_SOURCES[named], self._environ, profile, where))
         else:
             raise AwsConfigError(
                 f"credential_source {named!r} is not one",

@@ -47,6 +47,10 @@ def _ask(source: Source, settings: Settings, environ: Mapping[str, str]) -> Key:
         from rolecall.exec_plugin.container_source import ask_container
 
         return ask_container(environ, settings.ca_bundle)
+    if source.kind == "instance":
+        from rolecall.exec_plugin.instance_source import ask_instance
+
+        return ask_instance(source.details, environ)
     if source.kind == "login":
         from rolecall.exec_plugin.signed_in import login_key
 
