@@ -108,7 +108,8 @@ def is_free(key: str, kind: PrincipalKind, tags: frozenset[str] = frozenset()) -
     :param tags: keys of the role's own tags, lower-case: a transitive tag of the calling session replaces the value of
         such a tag (IAM user guide, "Chaining roles with session tags").
     """
-    if key in _FIXED:
+    # No request has a key without a prefix, or with a letter that neither keys nor tags have.
+    if key in _FIXED or ":" not in key or "," in key or "'" in key:
         return False
     user = kind is PrincipalKind.USER
     if key.startswith(RESOURCE_TAGS):
