@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from rolecall.iam.assume_role import AssumeRoleRequest, TrustedRole, decide_assume_role
+from rolecall.iam.assume_role import (
+    AssumeRoleRequest,
+    TrustedRole,
+    WebIdentity,
+    decide_assume_role,
+    decide_web_identity,
+)
 from rolecall.iam.compiled import compile_policies
 from rolecall.iam.documents import PolicyDocument, PolicyKind, read_policy
 from rolecall.iam.evaluate import Effect, IamDecision, PolicySet, evaluate
@@ -202,6 +208,34 @@ def test_no_doubt_where_another_permission_is_refused_for_certain(make: SimpleNa
     )  # fmt: skip
     call = AssumeRoleRequest(role.arn, "session", make.now, tags=(("team", "x"),))
     assert decide_assume_role(call, make.user(), role, PolicySet()).doubts == ()
+
+
+PROVIDER = "arn:aws:iam::111111111111:oidc-provider/issuer.example"
+WEB = {"Effect": "Allow", "Principal": {"Federated": PROVIDER}, "Action": "sts:AssumeRoleWithWebIdentity"}
+
+
+@pytest.mark.parametrize(
+    ("statements", "allowed", "doubts"),
+    [
+        ([WEB], True, 0),
+        ([{**WEB, "Condition": UNKNOWN}], False, 1),
+        ([WEB, {**WEB, "Condition": UNKNOWN}], True, 0),
+        ([WEB, {**WEB, "Effect": "Deny", "Condition": UNKNOWN}], True, 1),
+        ([{**WEB, "Effect": "Deny"}, {**WEB, "Condition": UNKNOWN}], False, 0),
+        ([{**WEB, "Effect": "Deny", "Condition": UNKNOWN}], False, 0),
+        ([{**WEB, "Principal": {"Realm": "r"}}], False, 1),
+        ([{**WEB, "Principal": {"Federated": f"{PROVIDER}2"}, "Condition": UNKNOWN}], False, 0),
+        ([{**WEB, "Principal": "*"}], False, 0),
+    ],
+)
+def test_tokens_of_a_provider_are_decided_so_too(
+    make: SimpleNamespace, statements: list[Any], allowed: bool, doubts: int
+) -> None:
+    arn = f"arn:aws:iam::{make.account}:role/R"
+    role = TrustedRole(arn, "AROAR", make.account, read(*statements, kind=PolicyKind.TRUST))
+    token = WebIdentity(PROVIDER, "issuer.example", "somebody", "aud")
+    decision = decide_web_identity(AssumeRoleRequest(arn, "session", make.now), token, role)
+    assert (decision.allowed, len(decision.doubts)) == (allowed, doubts)
 
 
 def test_effects_are_of_what_was_understood(make: SimpleNamespace) -> None:

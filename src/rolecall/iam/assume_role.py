@@ -15,8 +15,9 @@ from types import MappingProxyType
 
 from rolecall.arn import PrincipalKind
 from rolecall.iam.compiled import CompiledPolicies
+from rolecall.iam.doubts import doubt_of
 from rolecall.iam.evaluate import Effect, PolicySet, evaluate
-from rolecall.iam.policy_model import Doubt, PolicyDocument, PolicyKind
+from rolecall.iam.policy_model import Doubt, PolicyDocument, PolicyKind, Statement
 from rolecall.iam.principals import NO_TAGS, Principal, Session
 from rolecall.iam.request import AuthorizationRequest, request_context
 from rolecall.iam.statements import statement_applies
@@ -189,19 +190,19 @@ def decide_web_identity(request: AssumeRoleRequest, token: WebIdentity, role: Tr
         context["aws:sourceip"] = (request.source_ip,)
     nobody = Principal(PrincipalKind.FEDERATED_USER, "", token.subject, token.subject, "", token.subject)
     asked = AuthorizationRequest(nobody, action, role.arn, role.account, context)
-    granting: list[Reason] = []
-    for statement in role.trust.statements:
-        named = statement.principals
-        if named is None or not (named.everyone or token.provider_arn in named.federated):
-            continue
-        if statement_applies(statement, role.trust, asked):
-            reason = Reason("trust-policy", f"{role.trust.name or 'trust policy'}, {statement}", role.trust.kind.value)
-            if not statement.allows:
-                return replace(refusal, reasons=(reason,))
-            if not named.everyone:
-                granting.append(reason)
+    applying = [one for one in role.trust.statements if _is_about(one, token, role.trust, asked)]
+    denying = [one for one in applying if not one.allows]
+    # Everyone is no provider: the trust policy must name it.
+    granting = [one for one in applying if one.allows and not (one.principals and one.principals.everyone)]
+    unclear = [one for one in role.trust.unclear if _is_about(one.statement, token, role.trust, asked)]
+    doubts = tuple(
+        dict.fromkeys(doubt_of(role.trust, one) for one in unclear if not (one.statement.allows and granting))
+    )
+    if denying:
+        return replace(refusal, reasons=(_by(role.trust, denying[0]),))
     if not granting:
-        return refusal
+        possible = any(doubt.effect == "Allow" for doubt in doubts)
+        return replace(refusal, doubts=doubts if possible else ())
     duration = _duration(request, role)
     if duration > role.max_session_duration:
         return _too_long()
@@ -212,7 +213,21 @@ def decide_web_identity(request: AssumeRoleRequest, token: WebIdentity, role: Tr
         request.policies,
         request.policy_arns,
     )
-    return AssumeRoleDecision(session, tuple(granting))
+    return AssumeRoleDecision(session, tuple(_by(role.trust, one) for one in granting), doubts=doubts)
+
+
+def _is_about(statement: Statement, token: WebIdentity, trust: PolicyDocument, asked: AuthorizationRequest) -> bool:
+    """Whether a statement of a trust policy names the token's provider, or everybody, and applies."""
+    named = statement.principals
+    return (
+        named is not None
+        and (named.everyone or token.provider_arn in named.federated)
+        and statement_applies(statement, trust, asked)
+    )
+
+
+def _by(trust: PolicyDocument, statement: Statement) -> Reason:
+    return Reason("trust-policy", f"{trust.name or 'trust policy'}, {statement}", trust.kind.value)
 
 
 def _needed(request: AssumeRoleRequest, principal: Principal) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -133,15 +136,14 @@ def to_http_request(request: Any) -> HttpRequest:
     )
 
 
-@pytest.fixture
-def lab(tmp_path: Any) -> Any:
-    store = Store(tmp_path / "aws.db", SCHEMAS)
+@contextmanager
+def open_lab(folder: Path, accounts: Iterable[str]) -> Iterator[Lab]:
+    """An endpoint with these accounts; its state is in ``folder``."""
+    store = Store(folder / "aws.db", SCHEMAS)
     ids, now = Ids(Seeded(1)), datetime.now(UTC)
     with store.transaction():
         seed_managed_policies(store, "aws", ids, now)
-        keys = {
-            account: seed_account(store, "aws", account, "lab-admin", ids, now) for account in (ACCOUNT, OTHER_ACCOUNT)
-        }
+        keys = {account: seed_account(store, "aws", account, "lab-admin", ids, now) for account in accounts}
     backend = Backend()
     backend.store = store
     found: list[Lab] = []
@@ -149,3 +151,17 @@ def lab(tmp_path: Any) -> Any:
     found.append(Lab(endpoint, store, backend, keys))
     yield found[0]
     store.close()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with open_lab(tmp_path, (ACCOUNT, OTHER_ACCOUNT)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One for all tests of a module, each of which takes accounts of its own from it."""
+    accounts = [f"7777777777{number:02}" for number in range(40)]
+    with open_lab(tmp_path_factory.mktemp("lab"), accounts) as found:
+        yield found
