@@ -5,6 +5,7 @@ Source of the format: AWS CLI user guide, "Using an IAM role in the AWS CLI".
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rolecall.local_files import profile_text
 from rolecall.local_files.aws_config import AwsConfigError, parse_sections, profile_of, read_aws_config
 from rolecall.local_files.aws_profiles import write_profiles
 from rolecall.local_files.profile_text import MARK, RoleProfile, merged
+from unusual_files import ROOT, in_private_mounts
 
 ROLE = "arn:aws:iam::231144931069:role/{}"
 THEIRS = """\
@@ -293,3 +295,27 @@ def test_a_header_that_is_written_names_the_profile(name: str) -> None:
         return
     assert written.added == (name,)
     assert [profile_of(header) for header in parse_sections(new, "config")] == [name]
+
+
+def test_a_mounted_file_and_one_of_somebody_else_stay_what_they_are(tmp_path: Path) -> None:
+    """scality/cloudserver issue 3837 (a bind mount); minikube issue 5417 (root's file after sudo)."""
+    real, folder = tmp_path / "real", tmp_path / "home"
+    folder.mkdir()
+    real.write_text(THEIRS)
+    real.chmod(0o640)
+    if ROOT:
+        os.chown(real, 1000, 1001)
+    before = real.stat()
+    (folder / "config").write_text("")
+    code = (
+        "import sys; from pathlib import Path; from rolecall.local_files.aws_profiles import *\n"
+        "print(write_profiles(Path(sys.argv[1]), [RoleProfile(('a',), 'arn', 'default', {})]).added)"
+    )
+    done = in_private_mounts([(real, folder / "config")], code, str(folder / "config"))
+    assert done.stdout == "('a',)\n"
+    write_profiles(real, [profile("Readers")])
+    text, after = real.read_text(), real.stat()
+    assert text.startswith(THEIRS)
+    assert "[profile a]" in text
+    assert "[profile Readers]" in text
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.session import Session
 
+from documents import check_document
 from rolecall.lab.aws_endpoint.iam.mfa import code_at
 
 MAIN, OTHER, REGION = "231144931069", "444455556666", "eu-west-2"
@@ -114,7 +115,9 @@ class Person:
         return self.run(sys.executable, "-m", "rolecall", *arguments, code=code)
 
     def json(self, *arguments: str, code: int | None = 0) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.rolecall(*arguments, "-o", "json", code=code).stdout)
+        text = self.rolecall(*arguments, "-o", "json", code=code).stdout
+        check_document(text)
+        found: dict[str, Any] = json.loads(text)
         return found
 
     def whoami(self, context: str) -> dict[str, Any]:

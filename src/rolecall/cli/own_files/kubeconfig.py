@@ -87,6 +87,8 @@ def kubeconfig(
     if prune and (failed or not found.complete):
         notes.append("no context was removed, because not everything could be read")
         prune = False
+    if contexts and any("AWS_PROFILE" not in one.exec.environment for one in contexts) and tools.source is None:
+        notes.append("your credentials are a key in the environment: these contexts work only in shells that have it")
     key = _key_of(use, contexts, preview_contexts(paths, contexts).names) if use else ""
     act = preview_contexts if dry_run else write_contexts
     written = act(paths, contexts, prune=prune, use=key)
