@@ -64,6 +64,8 @@ def foreign(text: str, name: str) -> list[str]:
 
 
 def without_end(lines: list[str]) -> list[str]:
+    # The last line of a file without a line break at its end may gain one, and one before it lose it.
+    lines = [line.rstrip("\r") for line in lines]
     return lines[:-1] if lines and lines[-1] == "" else lines
 
 
@@ -81,6 +83,8 @@ def test_set_and_remove_touch_the_lines_of_their_entry(made: tuple[str, list[str
     # A new entry has a blank line before it if its neighbours have.
     there, before = ([line for line in foreign(one, name) if line.strip() or name != "New"] for one in (changed, text))
     assert without_end(there) == without_end(before)
+    assert ("\r\n" in text) is ("\r\n" in changed)
+    assert changed.count("\n") == (changed.count("\r\n") if "\r\n" in text else changed.count("\n"))
     found = parse_aws_auth(read_manifest(changed).data).roles[arn.lower()]
     assert (found.username, found.groups) == (f"u-{name}", (f"g-{name}", f"g-{name}2"))
     if name == "New":

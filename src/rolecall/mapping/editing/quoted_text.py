@@ -5,10 +5,11 @@ Quotes, escapes and folded lines around the change stay as they are. Source: YAM
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from rolecall.yaml_scalars import quoted
 
 _BREAKS = r"[ \t]*\r?\n(?:[ \t]*\r?\n)*[ \t]*"
 _SINGLE = re.compile(rf"(?P<verbatim>[^' \t\r\n]+)|(?P<escape>'')|(?P<breaks>{_BREAKS})|(?P<space>[ \t])")
@@ -108,7 +109,7 @@ def _place(pieces: list[_Piece], index: int, *, before: bool) -> tuple[int, int]
 
 def _encoded(text: str, quote: str) -> str | None:
     if quote == '"':
-        return json.dumps(text, ensure_ascii=False)[1:-1].replace("\x7f", "\\x7f")
+        return quoted(text)[1:-1]
     if "\n" in text or "\r" in text or not text.replace("\t", " ").isprintable():
         return None
     return text.replace("'", "''")
