@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+import re
+from datetime import UTC, date, datetime, time, timedelta
+
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([mhdw])", re.ASCII)
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def parse_moment(found: object) -> datetime:
@@ -24,6 +28,17 @@ def parse_moment(found: object) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{found[:40]!r} has no time zone: add Z for UTC, or an offset such as +01:00")
     return moment.astimezone(UTC)
+
+
+def parse_duration(text: str) -> timedelta:
+    """How long something lasts: a whole number of minutes, hours, days or weeks, such as ``90m`` or ``4h``.
+
+    :raises ValueError: if it is not that
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is not a duration; use 90m, 4h, 3d or 2w")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def write_moment(moment: datetime) -> str:

@@ -12,7 +12,8 @@ import pytest
 
 from rolecall.changes.granting import Asked, grant
 from rolecall.changes.limited import About, limited
-from rolecall.changes.revoking import Taken, revoke
+from rolecall.changes.removal import Taken
+from rolecall.changes.revoking import revoke
 from rolecall.errors import RolecallError
 from rolecall.local_files.edited import EditedFileError
 from rolecall.manifest.draft import Draft, write

@@ -13,7 +13,7 @@ from lightkube.resources.core_v1 import ConfigMap
 from rolecall.aws.errors import AwsError
 from rolecall.clusters.config_maps import ConfigMapState
 from rolecall.drift.authors import NOBODY_SAYS, Author, Authors, manager_of
-from rolecall.drift.compare import Difference, drift, report_json, report_lines, unlisted
+from rolecall.drift.compare import Difference, drift, report_json, report_lines, report_rows, unlisted, without_drift
 from rolecall.manifest.load import parse
 from rolecall.plan.plan import compare
 from rolecall.plan.resources import Change, Kind, ResourceId
@@ -51,18 +51,61 @@ def test_every_difference_is_found_both_ways() -> None:
     }
     # What the file leaves alone is told apart.
     assert [(one.place.rpartition("/")[2], one.name) for one in unlisted(planned)] == [("a", role_arn("nodes").lower())]
-    text = "\n".join(report_lines(planned, drift(planned)))
-    assert f"! unexpected: aws-auth {role_arn('nodes')}" in text
-    assert text.endswith("Drift: 1 missing, 1 unexpected, 2 different, in 1 account, 2 clusters.")
+    text = "\n".join(report_lines(planned, drift(planned), without_drift(planned)))
+    assert f"! not in the file: aws-auth {role_arn('nodes')}" in text
+    assert text.endswith("Drift: 1 missing, 1 not in the file, 2 different, in 1 account, 2 clusters.")
 
 
 def test_what_could_not_be_looked_at_is_named_and_never_looks_the_same() -> None:
     there = world([account([user("ann")], [role("R")])], [cluster("a", aws_auth=aws_auth([(role_arn("R"), "r", [])]))])
     planned = compare(parse(TEXT), there, NOW)
     assert drift(planned) == ()
-    assert report_json(planned, ())["unread"] == {cluster_arn("b"): "the cluster 'b' was not read"}
+    found = report_json(planned, (), without_drift(planned))
+    assert found["notRead"] == [{"place": cluster_arn("b"), "why": "the cluster 'b' was not read"}]
+    assert [*report_lines(planned, (), without_drift(planned))][
+        -1
+    ] == "No drift found in 1 account, 1 cluster. 1 thing could not be compared."
     away = replace(there, clusters={one: replace(state, unread=("timeout",)) for one, state in there.clusters.items()})
-    assert "! not looked at: cluster a (eu-west-2, account 231144931069): timeout" in [*report_lines(compare(parse(TEXT), away, NOW), ())]  # fmt: skip
+    unread = compare(parse(TEXT), away, NOW)
+    assert "! not read: cluster a (eu-west-2, account 231144931069): timeout" in [
+        *report_lines(unread, (), without_drift(unread))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("groups", "now"),
+    [
+        (["system:masters"], ["username r", "group system:masters"]),
+        (["g"], ["username r", "group g"]),
+        ([], ["username r"]),
+    ],
+)
+def test_what_there_is_stands_beside_what_the_file_says(groups: list[str], now: list[str]) -> None:
+    """Drift shows what happened, not what an apply would do: the sign of a plan is the wrong way round here."""
+    text = TEXT.replace("username: r", "username: r, groups: [v]")
+    there = world(
+        [account([user("ann")], [role("R", trust(user_arn("ann")))])],
+        [cluster(name, aws_auth=aws_auth([(role_arn("R"), "r", groups)])) for name in ("a", "b")],
+    )
+    planned = compare(parse(text), there, NOW)
+    found = drift(planned)
+    assert [len(one.now) for one in found] == [len(now)] * 2
+    lines = [*report_lines(planned, found, without_drift(planned))]
+    assert lines[0] == "Effect on access: what people have now, compared with the file"
+    at = next(index for index, line in enumerate(lines) if line.startswith("      now:"))
+    assert "group v" in "\n".join(lines[at:]).partition("file:")[2]
+    assert ("system:masters" in lines[at + 1]) == (groups == ["system:masters"])
+
+
+def test_the_gravest_comes_first() -> None:
+    masters = [(role_arn("R"), "r", ["system:masters"])]
+    there = world(
+        [account([user("ann")], [role("R", trust(user_arn("ann")))])],
+        [cluster("a", aws_auth=aws_auth([])), cluster("b", aws_auth=aws_auth(masters))],
+    )
+    found = drift(compare(parse(TEXT), there, NOW))
+    assert [one.difference for one in found] == [Difference.DIFFERENT, Difference.MISSING]
+    assert "system:masters" in report_rows(found)[0][3]
 
 
 class FakeClients:
@@ -113,7 +156,7 @@ ENTRY = ResourceId(Kind.ACCESS_ENTRY, cluster_arn("a"), role_arn("R"))
 def test_the_trail_names_who_did_it(resource: ResourceId, gone: bool, name: str, parameters: str) -> None:
     clients = FakeClients({name: [event(user_arn("other"), '{"roleName": "X", "name": "b"}'), event(user_arn("bob"), parameters)]})  # fmt: skip
     found = Authors(FakeLive(clients)).of(Change("", resource, None if gone else {"x": 1}, {"x": 2}))  # type: ignore[arg-type]
-    assert found == Author(user_arn("bob"), "2026-01-01T00:00:00+00:00", "CloudTrail, E")
+    assert found == Author(user_arn("bob"), "2026-01-01T00:00:00Z", "CloudTrail, E")
     # IAM's events are in one region (CloudTrail user guide, "Global service events").
     assert clients.region == ("eu-west-2" if resource.kind is Kind.ACCESS_ENTRY else "us-east-1")
 
@@ -123,10 +166,10 @@ def test_a_trail_that_refuses_is_asked_once_and_nobody_is_made_up() -> None:
     authors = Authors(FakeLive(clients))  # type: ignore[arg-type]
     for name in ("R", "S"):
         said = authors.of(Change("", ResourceId(Kind.IAM_ROLE, MAIN, name), {"x": 1}, None))
-        assert said == "the trail cannot say: LookupEvents: AccessDeniedException: no"
+        assert said == "CloudTrail: LookupEvents: AccessDeniedException: no"
     assert clients.asked == 1
     quiet = Authors(FakeLive(FakeClients({})))  # type: ignore[arg-type]
-    assert quiet.of(Change("", ENTRY, {"x": 1}, None)) == "the trail of the last 90 days has nothing about it"
+    assert quiet.of(Change("", ENTRY, {"x": 1}, None)) == "CloudTrail has no event about it in the last 90 days"
     binding = ResourceId(Kind.CLUSTER_ROLE_BINDING, cluster_arn("a"), "b")
     assert quiet.of(Change("", binding, {"x": 1}, None)) == NOBODY_SAYS
 
@@ -142,7 +185,7 @@ def test_the_program_that_wrote_a_section_last_is_named() -> None:
 
     both = state(entry("eksctl", 1, "mapRoles"), entry("kubectl-edit", 2, "mapRoles"), entry("x", 3, "mapUsers"))
     assert manager_of(both, "mapRoles") == Author(
-        "kubectl-edit", "2026-01-01T00:02:00+00:00", "managedFields of the ConfigMap, Update"
+        "kubectl-edit", "2026-01-01T00:02:00Z", "managedFields of the ConfigMap, Update"
     )
     # Nobody owns a section that was taken out: whoever wrote last did it.
     gone = manager_of(state(entry("a", 1, "mapUsers"), entry("b", 2, "mapUsers")), "mapRoles")

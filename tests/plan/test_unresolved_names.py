@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from rolecall.changes.limited import About, limited
-from rolecall.changes.revoking import Taken, revoke
+from rolecall.changes.removal import Taken
+from rolecall.changes.revoking import revoke
 from rolecall.manifest.draft import Draft
 from rolecall.manifest.load import parse
 from rolecall.plan.findings import Allowance

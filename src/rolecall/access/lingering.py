@@ -30,6 +30,7 @@ from rolecall.iam.assume_role import CHAINED_LIMIT
 from rolecall.iam.graph import MAX_DEPTH, AssumeGraph, Edge, Outsider, OutsiderKind
 from rolecall.iam.policy_model import Doubt
 from rolecall.iam.statements import Grant
+from rolecall.moments import write_moment
 
 CHAINED = timedelta(seconds=CHAINED_LIMIT)
 WEBHOOK_CACHE = timedelta(minutes=7)
@@ -55,7 +56,7 @@ class Lingering:
             "role": self.role or None,
             "username": self.user.username,
             "groups": list(self.user.groups),
-            "until": self.until.isoformat() if self.until else None,
+            "until": write_moment(self.until) if self.until else None,
         }
 
 

@@ -15,6 +15,7 @@ from rolecall.clusters.config_maps import ConfigMapState, read_config_map
 from rolecall.clusters.connect import Connection
 from rolecall.errors import RolecallError
 from rolecall.mapping.editing.history import digest, last_made, outcomes
+from rolecall.moments import write_moment
 from rolecall.plan.resources import AWS_AUTH_SECTIONS, IAM_KINDS, Change, Kind, ResourceId
 from rolecall.runs.live import Live
 
@@ -31,7 +32,7 @@ _EVENTS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("DeleteAccessEntry",),
     ),
 }
-NOBODY_SAYS = "nothing records who changes this"
+NOBODY_SAYS = "rolecall does not read the cluster's audit log, which may know"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Authors:
         try:
             account, region = self._where(resource)
         except RolecallError as error:
-            return f"the trail cannot say: {error.what}"
+            return f"CloudTrail: {error.what}"
         trail = self._trails.get((account, region))
         try:
             if trail is None:
@@ -86,12 +87,12 @@ class Authors:
                 return trail
             event = trail.last(names, _about(resource))
         except RolecallError as error:
-            why = f"the trail cannot say: {error.what}"
+            why = f"CloudTrail: {error.what}"
             self._trails[account, region] = why
             return why
         if event is None:
-            return "the trail of the last 90 days has nothing about it"
-        return Author(event.who, event.time.isoformat(timespec="seconds"), f"CloudTrail, {event.name}")
+            return "CloudTrail has no event about it in the last 90 days"
+        return Author(event.who, write_moment(event.time), f"CloudTrail, {event.name}")
 
     def _where(self, resource: ResourceId) -> tuple[str, str]:
         if resource.kind in IAM_KINDS:
@@ -105,7 +106,7 @@ class Authors:
             connection = self._live.connections(resource.place)
             state = read_config_map(connection)
         except RolecallError as error:
-            return f"the cluster cannot say: {error.what}"
+            return f"the cluster: {error.what}"
         by_rolecall = _recorded(connection, state)
         if by_rolecall is not None:
             return by_rolecall
@@ -144,7 +145,7 @@ def _owns(fields: Any, section: str) -> bool:
 
 
 def _iso(time: Any) -> str:
-    return time.isoformat(timespec="seconds") if isinstance(time, datetime) else str(time)
+    return write_moment(time) if isinstance(time, datetime) else str(time)
 
 
 def _about(resource: ResourceId) -> Callable[[Parameters], bool]:

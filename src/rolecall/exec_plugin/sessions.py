@@ -12,6 +12,7 @@ from __future__ import annotations
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.asked_source import AskedSource, keep, read_kept
 from rolecall.exec_plugin.keys import Key
+from rolecall.exec_plugin.role_arns import check_role_arn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,11 +42,8 @@ class Sessions:
         self._plan = login.plan
         self._source = AskedSource(login)
         self._sts: Sts | None = None
-        if self._plan.hops:
-            from rolecall.exec_plugin.role_arns import check_role_arn
-
-            for hop in self._plan.hops:
-                check_role_arn(hop.role_arn, hop.where)
+        for hop in self._plan.hops:
+            check_role_arn(hop.role_arn, hop.where)
 
     def key(self) -> Key:
         """What signs the token.

@@ -82,6 +82,17 @@ def change_lines(change: Change) -> Iterator[str]:
         yield f"      {mark} {shown(text)}"
 
 
+def headline(change: Change) -> str:
+    """What a change is of, such as ``aws-auth arn:...``, without line breaks or hidden characters."""
+    return f"{_NOUNS[change.resource.kind]} {shown(_title(change))}"
+
+
+def two_sides(change: Change) -> tuple[list[str], list[str]]:
+    """The facts that only the value before has, and those that only the value after has."""
+    old, new = facts_of(change.resource.kind, change.before), facts_of(change.resource.kind, change.after)
+    return [fact for fact in old if fact not in new], [fact for fact in new if fact not in old]
+
+
 def _title(change: Change) -> str:
     name = change.resource.name
     if change.resource.kind is Kind.IAM_ROLE_POLICY:
@@ -93,7 +104,7 @@ def _title(change: Change) -> str:
 
 def _details(kind: Kind, before: Value | None, after: Value | None) -> Iterator[tuple[str, str]]:
     """What is inside, or how it differs: a mark and a text."""
-    old, new = _facts(kind, before), _facts(kind, after)
+    old, new = facts_of(kind, before), facts_of(kind, after)
     for fact in old:
         if fact not in new:
             yield "-" if after is not None else " ", fact
@@ -102,7 +113,7 @@ def _details(kind: Kind, before: Value | None, after: Value | None) -> Iterator[
             yield "+" if before is not None else " ", fact
 
 
-def _facts(kind: Kind, value: Value | None) -> list[str]:
+def facts_of(kind: Kind, value: Value | None) -> list[str]:
     """A value as short sentences, equal where nothing differs."""
     if value is None:
         return []

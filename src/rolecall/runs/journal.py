@@ -65,6 +65,7 @@ class Run:
     :param caller: the canonical ARN of whoever ran it.
     :param undoes: the name of the run that this one undoes, or empty.
     :param reach: how its accounts and clusters are reached, so that an undo needs no file; never a secret.
+    :param why: the reason that the person gave, or empty.
     :param allowed: the refusals that were overridden, as ``--allow`` names them, so that it can be resumed.
     """
 
@@ -76,6 +77,7 @@ class Run:
     undoes: str = ""
     reach: Mapping[str, Any] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
+    why: str = ""
 
 
 def new_run_name(now: datetime) -> str:
@@ -310,6 +312,7 @@ def _head(found: Any, path: Path) -> Run:
     if (strange := strange_step(changes)) is not None:
         raise ValueError(f"the steps of {strange} are not those of a run")
     texts = {key: _text(found.pop(key)) for key in ("name", "what", "caller", "at", "undoes")}
+    texts["why"] = _text(found.pop("why", ""))
     if texts["name"] != path.stem:
         raise ValueError(f"it is of the run {texts['name'][:60]!r}")
     parse_moment(texts["at"])

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rolecall.cli.access_as_code import plan as planning
+from rolecall.cli.access_as_code.file_edits import take_back
 from rolecall.cli.output import FAILED, Format, print_data, print_table
 from rolecall.cli.progress import Progress
 from rolecall.errors import RolecallError
+from rolecall.visible import visible
 
 if TYPE_CHECKING:
     from rolecall.access.read_world import Reading
@@ -186,6 +188,7 @@ def undo(
     from rolecall.plan.recheck import TOLD_OF_UNDO, allowances_of, recheck
     from rolecall.runs.reach import labels
     from rolecall.runs.undo import undo_run
+    from rolecall.runs.way_back import not_restored
 
     recorded = _recorded(name)
     run, made = recorded.run, recorded.made()
@@ -208,9 +211,14 @@ def undo(
     _show_reach(run.reach, made, output)
     if output is Format.table:
         planning.show(plan, output)
+    for text in not_restored(back.changes):
+        sys.stderr.write(f"note: {visible(text)}\n")
     confirm(f"Take back run {run.name} ({run.what})?", yes)
     back = replace(back, allowed=allowances_of(plan.findings))
-    finish(work(back), back, output)
+    report = work(back)
+    if report.complete:
+        take_back(run.name, back.name)
+    finish(report, back, output)
 
 
 def _values(reach: Mapping[str, Any], resources: Iterable[ResourceId]) -> dict[ResourceId, Any]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +14,18 @@ import typer
 
 from rolecall.cli.access_as_code import apply
 from rolecall.cli.access_as_code import plan as planning
+from rolecall.cli.access_as_code.file_edits import keep
 from rolecall.cli.output import Format, print_data
+from rolecall.errors import InvalidArnError, RolecallError
+from rolecall.moments import write_moment
+from rolecall.visible import visible
 
 if TYPE_CHECKING:
     from rolecall.access.read_world import Reading
-    from rolecall.aws.session import AccountAccess
+    from rolecall.aws.session import AccountAccess, AwsClients
+    from rolecall.changes.aftermath import Keys
     from rolecall.manifest.draft import Draft, Rewritten
     from rolecall.plan.plan import Plan
-    from rolecall.runs.journal import Run
 
 NO_FILE = "what exists"
 
@@ -34,11 +36,13 @@ class Target:
 
     :param read: the world behind the draft as it now is; with names of clusters, only those.
     :param reach: how the accounts and clusters that were read are reached.
+    :param clients: for calls to the accounts.
     """
 
     draft: Draft
     read: Callable[..., Reading]
     reach: Callable[[], dict[str, Any]]
+    clients: Callable[[], AwsClients]
 
 
 def open_files(file: Path, folders: Sequence[Path]) -> Target:
@@ -54,7 +58,13 @@ def open_files(file: Path, folders: Sequence[Path]) -> Target:
         reach.update(found.reach)
         return found.reading
 
-    return Target(draft, read, lambda: reach)
+    def clients() -> AwsClients:
+        from rolecall.aws.session import AwsClients
+        from rolecall.cli.access_as_code.world import accesses
+
+        return AwsClients(accesses(draft.loaded().manifest))
+
+    return Target(draft, read, lambda: reach, clients)
 
 
 def open_existing(region: str, clusters: Sequence[str], also: Callable[[Reading], Sequence[str]]) -> Target:
@@ -71,9 +81,11 @@ def open_existing(region: str, clusters: Sequence[str], also: Callable[[Reading]
     access: AccountAccess = identify(os.environ.get("AWS_PROFILE", ""), region)
 
     def again(names: Sequence[str] = (), *, quiet: bool = False) -> Reading:
-        found = read_existing([access], [region] if region else [], clusters)
-        for failure in found.failures:
-            raise failure.error
+        found = read_existing([access], [region] if region else [], clusters, quiet=quiet)
+        if access.account not in found.world.accounts:
+            raise found.failures[0].error
+        for failure in found.failures if not quiet else ():
+            sys.stderr.write(f"warning: {visible(failure.place)}: {visible(failure.error.what)}\n")
         return found
 
     reading = again()
@@ -84,7 +96,30 @@ def open_existing(region: str, clusters: Sequence[str], also: Callable[[Reading]
     def read(names: Sequence[str] = (), *, quiet: bool = False) -> Reading:
         return first.pop() if first else again()
 
-    return Target(Draft.of_text(imported.text, NO_FILE), read, lambda: {"accounts": [asdict(access)]})
+    def clients() -> AwsClients:
+        from rolecall.aws.session import AwsClients
+
+        return AwsClients([access])
+
+    return Target(Draft.of_text(imported.text, NO_FILE), read, lambda: {"accounts": [asdict(access)]}, clients)
+
+
+def keys_of(target: Target, arn: str) -> Keys | None:
+    """The active access keys of a person's IAM user; ``None`` if the person is not an IAM user."""
+    from rolecall.arn import PrincipalArn, PrincipalKind
+    from rolecall.aws.access_keys import active_keys
+    from rolecall.changes.aftermath import Keys
+
+    try:
+        who = PrincipalArn.parse(arn)
+    except InvalidArnError:
+        return None
+    if who.kind is not PrincipalKind.USER:
+        return None
+    try:
+        return Keys(active_keys(target.clients(), who))
+    except RolecallError as error:
+        return None if "NoSuchEntity" in str(error) else Keys(unknown=error.what)
 
 
 def file_in_use(file: Path | None) -> Path | None:
@@ -96,9 +131,7 @@ def file_in_use(file: Path | None) -> Path | None:
 
 def note(text: str) -> None:
     """Say something beside the output."""
-    from rolecall.visible import visible as shown
-
-    sys.stderr.write(f"note: {shown(text)}\n")
+    sys.stderr.write(f"note: {visible(text)}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +143,24 @@ class Told:
 
 
 def carry_out(
-    draft: Draft, made: Plan, what: str, *, yes: bool, dry_run: bool, output: Format, foreseen: Told, told: Told
+    draft: Draft,
+    made: Plan,
+    what: str,
+    *,
+    why: str = "",
+    yes: bool,
+    dry_run: bool,
+    output: Format,
+    foreseen: Told,
+    told: Told,
 ) -> None:
-    """Show the edit and the plan, ask, write the files, make the changes, say how that went.
+    """Show the edit and the plan, ask, write the files, make the changes, and show how that went.
 
-    Until somebody says yes, and where a guard refuses, no file is touched. What the files held is kept until all is
-    done.
+    Until somebody says yes, and if a guard refuses, no file is touched. What the files held is kept beside the run, so
+    that an undo can take the edit back.
 
-    :param foreseen: what is said of a plan that is not carried out; ``told``: of one that was.
+    :param why: the reason, kept with the run.
+    :param foreseen: what is printed about a plan that is not carried out; ``told``: about one that was.
     """
     edits = draft.rewritten() if draft.in_files else []
     if output is Format.table:
@@ -134,65 +177,43 @@ def carry_out(
         _end(apply.NOTHING_DONE, edits, output, told)
         return
     apply.confirm("Make these changes?", yes)
-    _make(made, what, edits, output, told)
+    _make(made, what, why, edits, output, told)
 
 
-def _make(made: Plan, what: str, edits: Sequence[Rewritten], output: Format, told: Told) -> None:
+def _make(made: Plan, what: str, why: str, edits: Sequence[Rewritten], output: Format, told: Told) -> None:
     from rolecall.manifest.draft import write
     from rolecall.plan.recheck import allowances_of
     from rolecall.runs.journal import Run, new_run_name
 
     now, allowed = datetime.now(UTC), allowances_of(made.findings)
-    run = Run(new_run_name(now), what, made.caller, now.isoformat(), made.changes, reach=made.reach, allowed=allowed)
-    with _kept(run, edits) as done:
+    at, name = write_moment(now), new_run_name(now)
+    run = Run(name, what, made.caller, at, made.changes, reach=made.reach, allowed=allowed, why=why)
+    kept = keep(run.name, edits)
+    complete = False
+    try:
         write(edits)
         if not made.changes:
-            done()
+            complete = True
             _end(apply.NOTHING_DONE, edits, output, told)
             return
         report = apply.work(run)
-        if report.complete:
-            done()
+        complete = report.complete
         members = {} if output is Format.table else {"edits": _edits(edits), **told.members()}
         try:
             apply.finish(report, run, output, made, members)
         finally:
             if output is Format.table:
                 _print_lines(told)
-
-
-@contextmanager
-def _kept(run: Run, edits: Sequence[Rewritten]) -> Iterator[Callable[[], None]]:
-    """Keep what files held; gone once ``done`` was called, else told where it is."""
-    from rolecall.local_files.private import write_private
-    from rolecall.runs.journal import runs_folder
-
-    path = runs_folder(os.environ) / f"{run.name}.files.json"
-    complete = False
-
-    def done() -> None:
-        nonlocal complete
-        complete = True
-
-    if edits:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, json.dumps({str(one.path): one.before for one in edits}, indent=1) + "\n")
-    try:
-        yield done
     finally:
-        if edits and complete:
-            path.unlink(missing_ok=True)
-        elif edits:
+        if kept and not complete:
             names = ", ".join(one.shown for one in edits)
-            sys.stderr.write(f"note: what {names} held before is kept in {path}\n")
+            sys.stderr.write(f"note: what {names} held before is kept in {kept}\n")
 
 
 def _show_edits(edits: Sequence[Rewritten]) -> None:
-    from rolecall.visible import visible as shown
-
     for edit in edits:
         for line in edit.diff():
-            sys.stdout.write(f"{shown(line)}\n")
+            sys.stdout.write(f"{visible(line)}\n")
         sys.stdout.write("\n")
 
 
@@ -203,7 +224,7 @@ def _show_only(made: Plan, edits: Sequence[Rewritten], output: Format, foreseen:
         if not made.refusals:
             _print_lines(foreseen)
         return
-    print_data({**to_json(made), "edits": _edits(edits), **foreseen.members()}, output)
+    print_data({**to_json(made), "effects": made.effects, "edits": _edits(edits), **foreseen.members()}, output)
 
 
 def _end(members: Mapping[str, Any], edits: Sequence[Rewritten], output: Format, told: Told) -> None:

@@ -13,13 +13,16 @@ import typer
 from rolecall.cli.access_as_code import editing
 from rolecall.cli.access_as_code import plan as planning
 from rolecall.cli.access_as_code.apply import Yes
+from rolecall.cli.access_as_code.earlier_runs import earlier_runs
 from rolecall.cli.output import Format
 from rolecall.errors import RolecallError
+from rolecall.visible import visible
 
 if TYPE_CHECKING:
     from rolecall.access.read_world import Reading
     from rolecall.access.world import World
-    from rolecall.changes.aftermath import Aftermath
+    from rolecall.changes.aftermath import Aftermath, Keys
+    from rolecall.changes.earlier import Earlier
     from rolecall.changes.limited import About
     from rolecall.manifest.load import Loaded
     from rolecall.plan.plan import Plan, Planned
@@ -28,36 +31,44 @@ if TYPE_CHECKING:
 File = Annotated[
     Path | None,
     typer.Option(
-        "-f", "--file", metavar="FILE", help="Default: access.yaml where there is one, else what exists itself."
+        "-f", "--file", metavar="FILE", help="The access file (default: access.yaml; without one, what exists)."
     ),
 ]
-Region = Annotated[str, typer.Option("--region", metavar="R", help="Without a file: region of the clusters.")]
+Region = Annotated[str, typer.Option("--region", metavar="REGION", help="Without a file: region of the clusters.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept with the run.")]
+NoFile = Annotated[
+    bool, typer.Option("--no-file", help="Ignore access.yaml and change what exists, also if the file has mistakes.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the edit, the plan and its effect; change nothing.")]
 
 
 def grant(
     person: Annotated[str, typer.Argument(metavar="PERSON", help="A name in the file, an IAM user's name, or an ARN.")],
-    role: Annotated[str, typer.Option("--role", metavar="R", help="The role that they may assume.")],
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="The role that they may assume.")],
     cluster: Annotated[
         list[str] | None,
-        typer.Option("--cluster", metavar="C", help="A cluster on which the role shall count; repeatable."),
+        typer.Option("--cluster", metavar="CLUSTER", help="A cluster on which the role is mapped. Repeatable."),
     ] = None,
     until: Annotated[
-        str, typer.Option("--until", metavar="T", help="When it ends: 2030-01-31 or 2030-01-31T18:00:00Z.")
+        str, typer.Option("--until", metavar="TIME", help="When it ends: 2030-01-31 or 2030-01-31T18:00:00Z.")
     ] = "",
-    user: Annotated[bool, typer.Option("--user", help="PERSON is an IAM user; made where there is none.")] = False,
+    lasting: Annotated[
+        str, typer.Option("--for", metavar="DURATION", help="How long it lasts from now: 90m, 4h, 3d or 2w.")
+    ] = "",
+    why: Why = "",
+    user: Annotated[bool, typer.Option("--user", help="PERSON is an IAM user, created if there is none.")] = False,
     arn: Annotated[str, typer.Option("--arn", metavar="ARN", help="PERSON is this existing principal.")] = "",
     user_account: Annotated[
-        str, typer.Option("--user-account", metavar="NAME", help="Account of the user; default: the role's.")
+        str, typer.Option("--user-account", metavar="NAME", help="Account of the user (default: the others' account).")
     ] = "",
     username: Annotated[
-        str, typer.Option("--username", metavar="T", help="On a cluster new to the role: the username, a template.")
+        str, typer.Option("--username", metavar="TEMPLATE", help="Username on a cluster that is new to the role.")
     ] = "",
     group: Annotated[
-        list[str] | None, typer.Option("--group", metavar="G", help="Likewise: Kubernetes group; repeatable.")
+        list[str] | None, typer.Option("--group", metavar="GROUP", help="Kubernetes group there. Repeatable.")
     ] = None,
     cluster_role: Annotated[
-        str, typer.Option("--cluster-role", metavar="R", help="Likewise: the ClusterRole that the groups get.")
+        str, typer.Option("--cluster-role", metavar="CLUSTERROLE", help="ClusterRole that the groups get there.")
     ] = "",
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -67,16 +78,18 @@ def grant(
     include_folder: planning.Folders = None,
     output: planning.Output = Format.table,
 ) -> None:
-    """Give somebody a role: edits access.yaml in place, then plans and makes what that changes, and nothing else.
+    """Give one person a role: edit access.yaml in place, then plan and make only what that changes.
 
-    Without access.yaml the same is done to what exists. On a cluster that is new to the role it is there what it is on
-    its others, or what --group says. Ends as `rolecall apply` does, with --dry-run as `rolecall plan`.
+    Without access.yaml, what exists is changed directly. On a cluster where the role is not mapped yet, it gets the
+    same username and groups as on its other clusters, or those given with --group.
 
     \b
     rolecall grant ann --role Viewers
-    rolecall grant ann --role Viewers --until 2030-01-31T18:00:00Z --yes
+    rolecall grant ann --role Viewers --for 4h --why "on call" --yes
     rolecall grant cho --user --role Viewers --cluster prod-2 --dry-run
     rolecall grant dan --arn arn:aws:iam::444455556666:user/dan --role Viewers
+
+    Exit codes: 0 done, 1 error, 2 usage, 10 --dry-run has changes, 11 refused by a guard, 130 interrupted.
     """
     from rolecall.changes import granting
     from rolecall.changes.limited import About
@@ -91,7 +104,14 @@ def grant(
         target = editing.open_files(in_use, folders)
     loaded = target.draft.loaded()
     asked = granting.Asked(
-        person, role, cluster or [], _moment(until), user, arn, user_account, _settings(username, group, cluster_role)
+        person,
+        role,
+        cluster or [],
+        _ends(until, lasting),
+        user,
+        arn,
+        user_account,
+        _settings(username, group, cluster_role),
     )
     world = target.read(_clusters_of(loaded, asked) if _is_known(loaded, person) else ()).world
     if in_use is None and not _is_known(loaded, person):
@@ -114,22 +134,30 @@ def grant(
         editing.note(text)
     what = f"grant {person} --role {role}"
     nothing = editing.Told()
-    editing.carry_out(target.draft, made, what, yes=yes, dry_run=dry_run, output=output, foreseen=nothing, told=nothing)
+    editing.carry_out(
+        target.draft, made, what, why=why, yes=yes, dry_run=dry_run, output=output, foreseen=nothing, told=nothing
+    )
 
 
 def revoke(
     person: Annotated[str, typer.Argument(metavar="PERSON", help="A name in the file, an IAM user's name, or an ARN.")],
-    role: Annotated[str, typer.Option("--role", metavar="R", help="Only this role.")] = "",
-    group: Annotated[str, typer.Option("--group", metavar="G", help="Only out of this group of the file.")] = "",
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="Take only this role.")] = "",
+    group: Annotated[
+        str, typer.Option("--group", metavar="GROUP", help="Take out of this group of the file only.")
+    ] = "",
     cluster: Annotated[
         list[str] | None,
-        typer.Option("--cluster", metavar="C", help="Only here: mappings of the person's own; repeatable."),
+        typer.Option("--cluster", metavar="CLUSTER", help="Take only the person's own mappings here. Repeatable."),
     ] = None,
     everywhere: Annotated[
         bool,
-        typer.Option("--everywhere", help="Everything, also mappings and trust policies that the file does not name."),
+        typer.Option("--everywhere", help="Take everything, also mappings and trust that the file does not name."),
     ] = False,
-    delete_user: Annotated[bool, typer.Option("--delete-user", help="The IAM user too; implies --everywhere.")] = False,
+    delete_user: Annotated[
+        bool, typer.Option("--delete-user", help="Delete the IAM user too. Implies --everywhere.")
+    ] = False,
+    why: Why = "",
+    no_file: NoFile = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     file: File = None,
@@ -138,30 +166,34 @@ def revoke(
     include_folder: planning.Folders = None,
     output: planning.Output = Format.table,
 ) -> None:
-    """Take access from somebody, and say what is left of it: which sessions live on until when, and which ways remain.
+    """Take access away from one person, and show what is left: sessions that still work, and ways that stay open.
 
-    Edits access.yaml in place, then plans and makes what that changes, and nothing else. Without access.yaml the same
-    is done to what exists. Ends as `rolecall apply` does, with --dry-run as `rolecall plan`.
+    Edits access.yaml in place, then plans and makes only what that changes. Without access.yaml, or with --no-file,
+    what exists is changed directly.
 
     \b
     rolecall revoke ann --role Admins
     rolecall revoke ann --everywhere --dry-run
-    rolecall revoke ann --delete-user --yes
+    rolecall revoke ann --delete-user --why "left the company" --yes
+
+    Exit codes: 0 done, 1 error, 2 usage, 10 --dry-run has changes, 11 refused by a guard, 130 interrupted.
     """
     from rolecall.access.effective import EffectiveAccess
     from rolecall.changes import revoking
     from rolecall.changes.limited import About
+    from rolecall.changes.removal import Taken
     from rolecall.plan.plan import compare
     from rolecall.plan.simulate import with_changes
+    from rolecall.runs.way_back import lost_with
 
-    taken = revoking.Taken(person, role, group, cluster or [], everywhere, delete_user)
+    taken = Taken(person, role, group, cluster or [], everywhere, delete_user)
     if sum(map(bool, (role or cluster, group, taken.whole))) > 1:
         raise typer.BadParameter("--role and --cluster, --group, and --everywhere or --delete-user exclude each other")
-    in_use = editing.file_in_use(file)
+    in_use = None if no_file else editing.file_in_use(file)
     if in_use is None:
         target = editing.open_existing(region, [], lambda found: _roles_naming(found, person))
     else:
-        target = editing.open_files(in_use, include_folder or [])
+        target = _open_to_revoke(in_use, include_folder or [], person)
     loaded, reading = target.draft.loaded(), target.read()
     world = reading.world
     old = compare(loaded, world, world.read_at)
@@ -170,33 +202,49 @@ def revoke(
     own = [revoked.arn] if revoked.arn else []
     about = About([*own, *(new.names.roles[one].arn for one in revoked.roles)], own)
     made = _plan(target, old, new, about, allow, revoked.changes)
-    for text in revoked.notes:
+    for text in (*revoked.notes, *lost_with(world, made.changes)):
         editing.note(text)
     before = EffectiveAccess(world)
+    earlier, keys = earlier_runs(), editing.keys_of(target, revoked.arn)
 
     @cache
     def foreseen() -> Aftermath | None:
         after = EffectiveAccess(with_changes(world, made.changes), before)
-        return _aftermath(before, after, revoked.arn, reading, done=False)
+        return _aftermath(before, after, revoked.arn, reading, earlier, keys, done=False)
 
     @cache
     def found() -> Aftermath | None:
         again = target.read(quiet=True)
-        return _aftermath(before, EffectiveAccess(again.world, None), revoked.arn, again, done=True)
+        left = editing.keys_of(target, revoked.arn)
+        return _aftermath(before, EffectiveAccess(again.world), revoked.arn, again, earlier, left, done=True)
 
     editing.carry_out(
-        target.draft, made, f"revoke {person}", yes=yes, dry_run=dry_run, output=output,
+        target.draft, made, f"revoke {person}", why=why, yes=yes, dry_run=dry_run, output=output,
         foreseen=_told(foreseen), told=_told(found),
     )  # fmt: skip
 
 
-def _aftermath(before: Any, after: Any, arn: str, reading: Reading, *, done: bool) -> Aftermath | None:
+def _open_to_revoke(file: Path, folders: Sequence[Path], person: str) -> editing.Target:
+    """The file; if it has mistakes, the way to revoke without it is part of the error."""
+    from rolecall.manifest.load import ManifestError
+
+    try:
+        return editing.open_files(file, folders)
+    except ManifestError as error:
+        advice = f"to take access away now, without the file: rolecall revoke {person} --everywhere --no-file"
+        error.advice = f"{error.advice}\n       {advice}" if error.advice else advice
+        raise
+
+
+def _aftermath(
+    before: Any, after: Any, arn: str, reading: Reading, earlier: Sequence[Earlier], keys: Keys | None, *, done: bool
+) -> Aftermath | None:
     from rolecall.changes.aftermath import aftermath
 
     if not arn:
         return None
     failed = {failure.place: failure.error.what for failure in reading.failures}
-    return aftermath(before, after, arn, reading.world.read_at, done=done, failed=failed)
+    return aftermath(before, after, arn, reading.world.read_at, done=done, failed=failed, earlier=earlier, keys=keys)
 
 
 def _told(find: Any) -> editing.Told:
@@ -207,7 +255,7 @@ def _told(find: Any) -> editing.Told:
         try:
             found: Aftermath | None = find()
         except RolecallError as error:
-            return ["", f"What is left of the access is not known: {error}"]
+            return ["", f"What is left of the access is not known: {visible(str(error))}"]
         return ["", *aftermath_lines(found)] if found else []
 
     def members() -> Mapping[str, Any]:
@@ -293,13 +341,20 @@ def _settings(username: str, groups: list[str] | None, cluster_role: str) -> dic
     return found
 
 
-def _moment(text: str) -> datetime | None:
-    from rolecall.moments import parse_moment
+def _ends(until: str, lasting: str) -> datetime | None:
+    from datetime import UTC
 
+    from rolecall.moments import parse_duration, parse_moment
+
+    if until and lasting:
+        raise typer.BadParameter("give one of --until and --for")
     try:
-        return parse_moment(text) if text else None
+        if lasting:
+            return (datetime.now(UTC) + parse_duration(lasting)).replace(microsecond=0)
+        return parse_moment(until) if until else None
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--until") from None
+        hint = "" if lasting else ", or --for 4h"
+        raise typer.BadParameter(f"{error}{hint}", param_hint="--for" if lasting else "--until") from None
 
 
 def _roles_named(reading: Reading, name: str) -> list[str]:

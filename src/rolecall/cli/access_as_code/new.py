@@ -139,6 +139,10 @@ def import_existing(
         sys.stderr.write(f"left alone: {shown(note)}\n")
     for note in imported.leftover:
         sys.stderr.write(f"needed by no grant, so a plan removes it: {shown(note)}\n")
+    if not reading.world.clusters:
+        places = ", ".join(region or []) or "the region of your credentials"
+        accounts = ", ".join(access.account for _, access in accesses)
+        sys.stderr.write(f"warning: no cluster was found in {places} of account {accounts}: give --region\n")
     empty = not (imported.leftover or imported.unread)
     _write(imported.text, out, next_step="rolecall plan" + (", which has nothing to change" if empty else ""))
 
@@ -184,8 +188,10 @@ def read_existing(
     regions: list[str],
     names: Sequence[str] = (),
     contexts: Mapping[str, str] = MappingProxyType({}),
+    *,
+    quiet: bool = False,
 ) -> Reading:
-    """What accounts hold, and their clusters in some regions.
+    """What accounts hold, and their clusters in some regions; ``failures`` are what could not be read.
 
     :param regions: empty: that of each account.
     :param names: of the clusters that are read; empty: all of them.
@@ -203,11 +209,11 @@ def read_existing(
     if not places:
         raise RolecallError("no region is known", advice="give --region, or set it in your profile")
     addresses, failures = find_clusters(clients, places)
-    for failure in failures:
-        raise failure.error
     known = sorted({one.name for one in addresses})
     for name in (*names, *contexts):
         if name not in known:
+            for failure in failures:
+                raise failure.error
             where = ", ".join(sorted({region for _, region in places}))
             raise RolecallError(f"there is no cluster {name!r} in {where}", advice=nearest(name, known))
     for name in contexts:
@@ -218,7 +224,8 @@ def read_existing(
     )
     progress = Progress("reading accounts and clusters")
     try:
-        return read_world(clients, addresses, datetime.now(UTC), progress=progress)
+        found = read_world(clients, addresses, datetime.now(UTC), progress=None if quiet else progress)
+        return replace(found, failures=(*found.failures, *failures))
     finally:
         progress.end()
 
