@@ -57,7 +57,7 @@ def test_a_switch_in_the_file(value: str, is_on: bool) -> None:
     ("value", "number"),
     [("21362", 21362), ("0", 0), ("010", 8), ("0o17", 15), ("0O17", 15), ("0x1F", 31), ("0b101", 5), ("1_000", 1000),
      ("+5", 5), ("-5", -5), ("0_7", 7), ("", None), (" 5", None), ("5 ", None), ("1.5", None), ("1e3", None),
-     ("_1", None), ("1_", None), ("1__0", None), ("08", None), ("0x", None), ("٣", None), ("9" * 60, None)],
+     ("_1", None), ("1_", None), ("1__0", None), ("08", None), ("0x", None), ("٣", None), ("9" * 60, None), ("9223372036854775807", 2**63 - 1), ("9223372036854775808", None)],
 )  # fmt: skip
 def test_numbers_as_go_reads_them(value: str, number: int | None) -> None:
     assert parse_int(value) == number

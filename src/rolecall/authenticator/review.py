@@ -8,11 +8,11 @@ Sources: Kubernetes documentation, "Webhook Token Authentication"; aws-iam-authe
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from types import NoneType
 from typing import Any, Protocol
 
 from rolecall.errors import InvalidArnError, RolecallError
@@ -27,6 +27,27 @@ from rolecall.tokens.parse import PresignedCall, TokenError, parse_token
 
 VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
 MAX_AUDIENCES = 100
+# k8s.io/api/authentication/v1 ``TokenReview`` and ``ObjectMeta``: types, (type of items,) and {member: type}.
+_SHAPE: dict[str, Any] = {
+    "apiVersion": str,
+    "kind": str,
+    "metadata": {
+        **dict.fromkeys(("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion"), str),
+        **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), str),
+        **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), int),
+        "labels": {"*": str},
+        "annotations": {"*": str},
+        **dict.fromkeys(("ownerReferences", "managedFields"), ({},)),
+        "finalizers": (str,),
+    },
+    "spec": {"token": str, "audiences": (str,)},
+    "status": {
+        "authenticated": bool,
+        "user": {"username": str, "uid": str, "groups": (str,), "extra": {"*": (str,)}},
+        "audiences": (str,),
+        "error": str,
+    },
+}
 # A refused token's parts may end up in the words about it: nothing that could be a signature leaves this place.
 _LONG_RUN = re.compile(r"[A-Za-z0-9%+/_=-]{24,}", re.ASCII)
 
@@ -123,34 +144,51 @@ class Review:
             raise StsRefusedError(error.what) from None
 
 
+def read_json(body: bytes) -> Any:
+    """The JSON value of a body, which is UTF-8 without a mark and has no NaN; :class:`MalformedReviewError` if not."""
+    try:
+        return json.loads(body.decode(), parse_constant=_not_json)
+    except (ValueError, RecursionError):
+        raise MalformedReviewError("the body is not JSON") from None
+
+
 def read_question(review: Any) -> Question:
     """The question in a body that was JSON; :class:`MalformedReviewError` if it is not a TokenReview.
 
     As Go decodes it (``encoding/json``), a member that is missing or null is empty, and one of another kind is an
     error. A body without ``apiVersion`` and ``kind`` is answered, as the original does.
     """
-    if not isinstance(review, Mapping):
-        raise MalformedReviewError("this is not a TokenReview")
-    for name, kind in (
-        ("apiVersion", str),
-        ("kind", str),
-        ("metadata", Mapping),
-        ("spec", Mapping),
-        ("status", Mapping),
-    ):
-        if not isinstance(review.get(name), (kind, NoneType)):
-            raise MalformedReviewError(f"this is not a TokenReview: {name} is of the wrong type")
+    if wrong := _misfit(review, _SHAPE):
+        raise MalformedReviewError(f"this is not a TokenReview: {wrong} is of the wrong type")
+    review = review or {}
     version = review.get("apiVersion") or VERSIONS[0]
     if version not in VERSIONS or review.get("kind") not in ("TokenReview", "", None):
         raise MalformedReviewError("this is not a TokenReview of authentication.k8s.io/v1 or v1beta1")
     spec = review.get("spec") or {}
-    token, audiences = spec.get("token"), spec.get("audiences")
-    if not isinstance(token, (str, NoneType)) or not isinstance(audiences, (list, tuple, NoneType)):
-        raise MalformedReviewError("this is not a TokenReview: spec.token or spec.audiences is of the wrong type")
-    audiences = tuple("" if audience is None else audience for audience in audiences or ())
-    if len(audiences) > MAX_AUDIENCES or not all(isinstance(audience, str) for audience in audiences):
-        raise MalformedReviewError(f"spec.audiences is not a list of at most {MAX_AUDIENCES} texts")
-    return Question(version, token or "", audiences)
+    audiences = tuple(audience or "" for audience in spec.get("audiences") or ())
+    if len(audiences) > MAX_AUDIENCES:
+        raise MalformedReviewError(f"spec.audiences has more than {MAX_AUDIENCES} members")
+    return Question(version, spec.get("token") or "", audiences)
+
+
+def _not_json(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _misfit(value: Any, shape: Any, where: str = "the body") -> str:
+    """The place in a value that does not have its shape; empty if there is none."""
+    if value is None:
+        return ""
+    if isinstance(shape, tuple):
+        if not isinstance(value, (list, tuple)):
+            return where
+        return next((wrong for item in value if (wrong := _misfit(item, shape[0], where))), "")
+    if isinstance(shape, dict):
+        if not isinstance(value, Mapping):
+            return where
+        members = dict.fromkeys(value, shape["*"]) if "*" in shape else shape
+        return next((wrong for name in members if (wrong := _misfit(value.get(name), members[name], name))), "")
+    return "" if isinstance(value, shape) and isinstance(value, bool) is (shape is bool) else where
 
 
 def refused(question: Question, error: TokenError | StsRefusedError | InvalidArnError) -> Outcome:

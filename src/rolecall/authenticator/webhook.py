@@ -32,6 +32,7 @@ from rolecall.authenticator.review import (
     StsThrottledError,
     StsUnavailableError,
     decided,
+    read_json,
     read_question,
     refused,
 )
@@ -154,9 +155,7 @@ class Webhook:
         if not request.body:
             return self._malformed(call, 400, "expected a request body", "empty request body")
         try:
-            question = read_question(json.loads(request.body))
-        except (ValueError, RecursionError):
-            return self._malformed(call, 400, NO_REVIEW, "could not parse request body")
+            question = read_question(read_json(request.body))
         except MalformedReviewError as error:
             return self._malformed(call, 400, NO_REVIEW, "could not parse request body", error.what)
         known = self._tokens.known(question.token, time.time())
@@ -262,8 +261,8 @@ class Webhook:
         if request.method != "POST":
             return Response(405, b"expected POST\n", TEXT, "Allow: POST\r\n")
         try:
-            review = json.loads(request.body)
-        except (ValueError, RecursionError):
+            review = read_json(request.body)
+        except MalformedReviewError:
             return Response(400, b"expected a request body to be a SubjectAccessReview\n", TEXT)
         if self._store.awaits_access_entries:
             return Response(503, b"the access entries have not been read\n", TEXT)

@@ -16,7 +16,7 @@ def parse_bool(value: str) -> bool | None:
 
 
 def parse_int(value: str) -> int | None:
-    """The number that Go's ``strconv.ParseInt`` reads with base 0: ``21362``, ``0x5372``, ``1_000``; else ``None``."""
+    """The number that Go's ``strconv.ParseInt`` reads with base 0 and 64 bits: ``21362``, ``0x5372``, ``1_000``."""
     found = _INTEGER.fullmatch(value)
     if found is None or len(value) > MAX_DIGITS:
         return None
@@ -25,6 +25,7 @@ def parse_int(value: str) -> int | None:
         digits = f"0o{digits[1:]}"
     try:
         # Underscores may stand between digits and behind the base in both languages.
-        return int(sign + digits, 0)
+        number = int(sign + digits, 0)
     except ValueError:
         return None
+    return number if -(2**63) <= number < 2**63 else None
