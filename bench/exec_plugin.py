@@ -1,7 +1,7 @@
-"""The credential plugin beside `aws eks get-token` and the bare interpreter, in turns, with a cached role session in a lab.
+"""The credential plugin beside `aws eks get-token` and the bare interpreter, in turns, against a lab.
 
 A round runs every command once, so that whatever else the machine does falls on all of them; the best of the rounds
-counts, since noise only slows.
+counts, since noise only slows. Every bar is a ratio to the bare interpreter of the same run.
 """
 
 from __future__ import annotations
@@ -26,8 +26,15 @@ from rolecall.lab.environment import administrator_key, shell_environment
 from rolecall.lab.home import LabHome
 
 ROUNDS = 15
-# The bar is set for a machine whose bare interpreter takes this long.
-REFERENCE = 15.0
+# Times the bare interpreter. (The authenticator's own client, a program in Go, takes 1.8 with static keys and 2.4 with
+# a role and nothing kept.)
+BARS = {
+    "static": ("static keys, nothing kept", 1.8),
+    "token": ("a kept token", 2.0),
+    "session": ("a new token of a kept role session", 2.0),
+    "eks": ("eks get-token, a kept token", 2.0),
+    "role": ("a role, nothing kept", 4.0),
+}
 ACCOUNT = "231144931069"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/Dev"
 ROLECALL = Path(sys.executable).parent / "rolecall"
@@ -59,6 +66,7 @@ def prepare(home: LabHome, endpoint: str) -> dict[str, str]:
 
 def milliseconds(command: Sequence[str], variables: Mapping[str, str]) -> float:
     """How long one run takes."""
+    # A role with nothing kept asks the lab, which works on the same processors: what it does counts too.
     started = time.perf_counter()
     subprocess.run(command, env=variables, stdout=subprocess.DEVNULL, check=True)
     return (time.perf_counter() - started) * 1000
@@ -85,6 +93,8 @@ def side_by_side(variables: Mapping[str, str]) -> dict[str, tuple[float, float]]
     for number in range(ROUNDS + 1):
         commands = {
             "bare": [sys.executable, "-c", "pass"],
+            "static": [str(ROLECALL), "token", "-i", "kubedemy", "--profile", "lab-admin", "--no-cache"],
+            "role": [str(ROLECALL), "token", "-i", "kubedemy", "--no-cache"],
             "token": [str(ROLECALL), "token", "-i", "kubedemy"],
             # A cluster that was not asked for before: the role session is kept, the token is not.
             "session": [str(ROLECALL), "token", "-i", f"cluster-{number}"],
@@ -125,17 +135,15 @@ def main() -> None:
         finally:
             control.stop(home)
     bare = found["bare"][0]
-    sys.stdout.write(f"the bare interpreter takes {bare:.1f} ms, the bar is for {REFERENCE:.0f} ms\n")
-    for name, words in (
-        ("session", "cached role session"),
-        ("token", "cached token"),
-        ("eks", "eks get-token, cached"),
-    ):
+    sys.stdout.write(f"the bare interpreter: {bare:.1f} ms\n")
+    for name, (words, bar) in BARS.items():
         ms, megabytes = found[name]
-        report.at_most(f"{words}, scaled to that interpreter", ms * REFERENCE / bare, 45, "ms")
-        report.at_most("  memory", megabytes, 25, "MB")
+        report.at_most(f"{words}, times the bare interpreter", ms / bare, bar, "x")
         sys.stdout.write(f"  as measured here: {ms:.1f} ms\n")
-        report.at_least("  times faster than aws eks get-token", found["aws"][0] / ms, 15, "x")
+        report.at_most("  memory", megabytes, 25, "MB")
+        report.at_least(
+            "  times faster than aws eks get-token", found["aws"][0] / ms, 10 if name == "role" else 15, "x"
+        )
     sys.stdout.write(f"aws eks get-token: {found['aws'][0]:.0f} ms, {found['aws'][1]:.0f} MB\n")
     report.at_most("ten at once, role sessions asked of STS", sessions, 1, "")
     sys.stdout.write(f"  in {seconds:.2f} s\n")

@@ -111,7 +111,7 @@ def test_a_port_in_use(tmp_path: Path, lab: Any) -> None:
     done = rolecall("lab", "up", "--detach", "--home", str(tmp_path), "--port", str(port))
     assert done.returncode == 1
     assert f"port {port} cannot be used" in done.stderr
-    assert "--port N" in done.stderr
+    assert "--port PORT" in done.stderr
     assert rolecall("lab", "up", "--detach", "--home", str(tmp_path), "--port", "0").returncode == 0
     assert rolecall("lab", "down", "--home", str(tmp_path)).returncode == 0
 

@@ -7,7 +7,6 @@ import time
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.credential_plan import check_source
 from rolecall.exec_plugin.keys import Key
-from rolecall.local_files.cache import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,4 +103,6 @@ def keep(cache: Cache, binding: dict[str, object], key: Key) -> None:
     values = {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
     if key.session_token:
         values["session_token"] = key.session_token
+    from rolecall.local_files.cache import Entry
+
     cache.put("session", binding, Entry(values, key.expires), now=time.time())

@@ -17,16 +17,16 @@ from rolecall.exec_plugin.arguments import (
 from rolecall.exec_plugin.credential_plan import Hop, Plan, plan_credentials, profile_name
 from rolecall.exec_plugin.exec_info import VARIABLE, asked_version, exec_credential, exec_credential_json
 from rolecall.exec_plugin.login import Login
-from rolecall.exec_plugin.session_name import check_given
 from rolecall.exec_plugin.settings import Settings, resolve_settings
 from rolecall.exec_plugin.token import get_token
 from rolecall.local_files.aws_config import AwsConfig, file_paths, read_aws_config
-from rolecall.local_files.cache import Cache
 from rolecall.tokens import is_cluster_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rolecall.local_files.cache import Cache
 
 CACHE_VARIABLE = "ROLECALL_CACHE"
 CACHE_FOLDER_VARIABLE = "ROLECALL_CACHE_DIR"
@@ -125,6 +125,8 @@ def _role(role: str, given: Mapping[str, str], plan: Plan, environ: Mapping[str,
     if "forward-session-name" in given:
         name = None
     elif "session-name" in given:
+        from rolecall.exec_plugin.session_name import check_given
+
         name = check_given(given["session-name"], "--session-name")
     else:
         name = plan.next_name(environ)
@@ -201,6 +203,8 @@ def _cache(flags: Mapping[str, str], given: Mapping[str, str], environ: Mapping[
     # Where files have no owner to compare, nothing secret is put into them.
     if "no-cache" in on_line or (asked == "off" and not {"cache", "keyring"} & set(given)) or os.name != "posix":
         return None
+    from rolecall.local_files.cache import Cache
+
     folder = environ.get(CACHE_FOLDER_VARIABLE)
     if not folder:
         home = environ.get("HOME") or os.path.expanduser("~")

@@ -12,8 +12,6 @@ import os
 from binascii import crc32
 
 from rolecall.exec_plugin.keys import Key, check_key
-from rolecall.exec_plugin.moments import read_moment
-from rolecall.exec_plugin.session_name import check_given, derived
 from rolecall.local_files.aws_config import AwsConfigError, Profile, Section, no_such_profile
 
 TYPE_CHECKING = False
@@ -181,6 +179,8 @@ def environment_source(environ: Mapping[str, str]) -> Source:
     named = next((name for name in _KEY_VARIABLES[2:] if environ.get(name)), _KEY_VARIABLES[2])
     expires = None
     if moment := environ.get("AWS_CREDENTIAL_EXPIRATION"):
+        from rolecall.exec_plugin.moments import read_moment
+
         expires = read_moment(moment, f"AWS_CREDENTIAL_EXPIRATION in {ENVIRONMENT}")
     key = Key(environ["AWS_ACCESS_KEY_ID"], secret, environ.get(named) or None, expires)
     check_key(key, (*_KEY_VARIABLES[:2], named), (ENVIRONMENT,) * 3, "set it again, without anything around it")
@@ -346,6 +346,8 @@ def _key_source(profile: Profile, section: Section) -> Source:
 
 
 def _hop(profile: Profile, before: Plan, environ: Mapping[str, str]) -> Hop:
+    from rolecall.exec_plugin.session_name import check_given
+
     name = profile.text("role_session_name")
     duration = profile.text("duration_seconds")
     if duration is not None and not (duration.isascii() and duration.isdigit() and len(duration) < 7):
@@ -370,6 +372,8 @@ def default_name(before: tuple[Hop, ...], environ: Mapping[str, str], profile: s
     """
     if before and before[-1].session_name:
         return before[-1].session_name
+    from rolecall.exec_plugin.session_name import check_given, derived
+
     if name := environ.get("AWS_ROLE_SESSION_NAME"):
         return check_given(name, f"AWS_ROLE_SESSION_NAME in {ENVIRONMENT}")
     return derived(environ, profile)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.asked_source import AskedSource, keep, read_kept
 from rolecall.exec_plugin.keys import Key
-from rolecall.exec_plugin.role_arns import check_role_arn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +41,11 @@ class Sessions:
         self._plan = login.plan
         self._source = AskedSource(login)
         self._sts: Sts | None = None
-        for hop in self._plan.hops:
-            check_role_arn(hop.role_arn, hop.where)
+        if self._plan.hops:
+            from rolecall.exec_plugin.role_arns import check_role_arn
+
+            for hop in self._plan.hops:
+                check_role_arn(hop.role_arn, hop.where)
 
     def key(self) -> Key:
         """What signs the token.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from rolecall.local_files.cache import Entry
 from rolecall.tokens import MAX_TOKEN_LENGTH, PREFIX, REPORTED_SECONDS
 
 TYPE_CHECKING = False
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from rolecall.exec_plugin.keys import Key
     from rolecall.exec_plugin.login import Login
     from rolecall.exec_plugin.sessions import Sessions
-    from rolecall.local_files.cache import Cache
+    from rolecall.local_files.cache import Cache, Entry
 
 # A kept token has to be valid for this long, so that what kubectl does with it can start.
 MARGIN = 60.0
@@ -36,12 +35,16 @@ def get_token(login: Login) -> tuple[str, float]:
     found = _find(cache, _binding(login, sessions)) if cache is not None else None
     if found is None:
         sessions = sessions or _sessions(login)
-        found = _mint(login, sessions.key())
+        values, expires = _mint(login, sessions.key())
         if cache is not None:
+            from rolecall.local_files.cache import Entry
+
             # Asked again: a sign-in may have been renewed meanwhile.
-            cache.put("token", _binding(login, sessions), found, now=time.time())
-    _warn(login.plan, found, login.say)
-    return found.values["token"], found.expires
+            cache.put("token", _binding(login, sessions), Entry(values, expires), now=time.time())
+    else:
+        values, expires = found.values, found.expires
+    _warn(login.plan, values, login.say)
+    return values["token"], expires
 
 
 def _sessions(login: Login) -> Sessions:
@@ -66,7 +69,8 @@ def _is_token(text: str) -> bool:
     return text.startswith(PREFIX) and _CHARACTERS.issuperset(text)
 
 
-def _mint(login: Login, key: Key) -> Entry:
+def _mint(login: Login, key: Key) -> tuple[dict[str, str], float]:
+    """The token, when its credentials end if that is known, and when it ends itself."""
     from rolecall.tokens.presigned import token_text
 
     now = time.time()
@@ -82,11 +86,11 @@ def _mint(login: Login, key: Key) -> Entry:
     values = {"token": text}
     if key.expires is not None:
         values["credentials_end"] = str(key.expires)
-    return Entry(values, min(ends, key.expires) if key.expires is not None else ends)
+    return values, min(ends, key.expires) if key.expires is not None else ends
 
 
-def _warn(plan: Plan, found: Entry, say: Callable[[str], None]) -> None:
-    length = len(found.values["token"])
+def _warn(plan: Plan, found: dict[str, str], say: Callable[[str], None]) -> None:
+    length = len(found["token"])
     if length > MAX_TOKEN_LENGTH:
         say(
             f"the token has {length} bytes, and authenticators refuse more than {MAX_TOKEN_LENGTH}: the session token "
@@ -96,7 +100,7 @@ def _warn(plan: Plan, found: Entry, say: Callable[[str], None]) -> None:
     source_ends = plan.source.key.expires if plan.source.key is not None else None
     ends = [source_ends] if source_ends is not None else []
     if plan.needs_mfa(len(plan.hops)):
-        ends.append(_number(found.values.get("credentials_end", "")))
+        ends.append(_number(found.get("credentials_end", "")))
     if ends and (left := min(ends) - time.time()) < ENDING_SOON:
         what = "a new MFA code is needed then" if source_ends is None else f"get new ones for {plan.source.where}"
         say(f"the credentials end in {max(0.0, left) / 60:.0f} minutes; {what}")

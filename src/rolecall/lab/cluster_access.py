@@ -93,7 +93,7 @@ class ClusterAccess:
         return resolve(identity, Mappings(access.mode, access.entries, self._read_aws_auth(), mappings, access.creator))
 
     def policies_allow(self, request: Attributes, principal_id: str) -> RbacDecision:
-        """What the access policies of a principal's entry say; not allowed where they say nothing."""
+        """What the access policies of a principal's entry say; not allowed if they say nothing."""
         entry = self.access_entries().by_id.get(principal_id)
         return entry_allows(entry, request, principal_id) if entry else RbacDecision(False)
 

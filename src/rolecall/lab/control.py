@@ -1,4 +1,4 @@
-"""A lab seen from outside: started as a process of its own, asked how it is, stopped, reset."""
+"""A lab from outside: start it as a process of its own, find it, stop it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from rolecall.lab.home import Backend, LabError, LabHome, LabSettings, RunningLab
 
-START_TIMEOUT = 30.0
+# Against a lab that hangs, also on a loaded machine: it starts in a second.
+START_TIMEOUT = 120.0
 # A lab of the real backend starts its control planes again before it says that it is ready.
 START_TIMEOUT_REAL = 180.0
 STOP_TIMEOUT = 30.0
@@ -27,10 +28,10 @@ def settle(
     port: int | None = None,
     kubernetes: Backend | None = None,
 ) -> LabSettings:
-    """The settings to start with: what the lab has, changed by what was asked for, saved.
+    """The settings to start with: those of the lab with the given changes, saved.
 
-    Accounts are added, never taken away: an account holds state. The first account of a lab stays the first.
-    :class:`LabError` for what no lab can be made of; nothing is written then.
+    Accounts are added, never removed: an account has state. The first account of a lab stays the first.
+    :class:`LabError` for settings that no lab can have; nothing is written then.
     """
     asked = tuple(dict.fromkeys(accounts))
     before = home.settings() if home.exists() else None
@@ -47,7 +48,7 @@ def settle(
             f"this lab is in partition {before.partition}, which all its ARNs name; "
             f"{settings.region} is in {settings.partition}",
             where=str(home.folder),
-            advice="make another lab for it: rolecall lab up --home DIR --region " + settings.region,
+            advice="create another lab for it: rolecall lab up --home DIR --region " + settings.region,
         )
     home.create()
     home.save_settings(settings)
@@ -55,7 +56,7 @@ def settle(
 
 
 def start_detached(home: LabHome) -> RunningLab:
-    """Start the lab's process and return once it answers; :class:`LabError` with its own words where it does not."""
+    """Start the lab's process and return once it answers; :class:`LabError` with its own words if it does not."""
     real = home.exists() and home.settings().kubernetes is Backend.REAL
     timeout = START_TIMEOUT_REAL if real else START_TIMEOUT
     reading, writing = os.pipe()
@@ -105,7 +106,7 @@ def stop(home: LabHome) -> bool:
 
 
 def require_running(home: LabHome) -> RunningLab:
-    """The process that serves the lab; :class:`LabError` where none does."""
+    """The process that serves the lab; :class:`LabError` if none does."""
     running = home.running()
     if running is None:
         raise LabError(

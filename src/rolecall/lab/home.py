@@ -152,7 +152,7 @@ class LabHome:
         self.folder.chmod(0o700)
 
     def settings(self) -> LabSettings:
-        """What this lab is made of; :class:`LabError` where there is no lab here."""
+        """What this lab is made of; :class:`LabError` if there is no lab here."""
         if not self.exists():
             raise LabError("there is no lab here", where=str(self.folder), advice="start one: rolecall lab up")
         found = _read_json(self._settings_file)

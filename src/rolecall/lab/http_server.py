@@ -179,7 +179,7 @@ async def raw_request(request: BaseRequest, max_body: int) -> HttpRequest:
 async def read_body(request: BaseRequest, max_body: int) -> bytes:
     """The body; :class:`RequestTooLargeError` or :class:`RequestTooSlowError` beyond the bounds.
 
-    :class:`UnreadableRequestError` where it ends before its length, or is not in chunks as announced.
+    :class:`UnreadableRequestError` if it ends before its length, or is not in chunks as announced.
     """
     if (request.content_length or 0) > max_body:
         raise RequestTooLargeError

@@ -21,7 +21,7 @@ LOG_BYTES = 5_000_000
 
 def serve(home: LabHome, on_ready: Callable[[RunningLab], None]) -> None:
     """Serve a lab until SIGTERM or SIGINT. ``on_ready`` is called once it answers."""
-    # State and keys are nobody else's, whoever makes the file.
+    # State and keys are readable by their owner alone.
     os.umask(0o077)
     home.create()
     _log_to(home.log)

@@ -130,7 +130,7 @@ class LabService:
             raise LabError(
                 f"port {wanted} cannot be used: {os.strerror(error.errno) if error.errno else error}",
                 where=str(self._home.folder),
-                advice="stop what uses it, or give the lab another port: rolecall lab up --port N (0: any free one)",
+                advice="stop the program that uses it, or choose another: rolecall lab up --port PORT (0: a free one)",
             ) from None
         if port != wanted:
             # The port is remembered, so that kubeconfigs and shells of the last run still work after a restart.

@@ -11,7 +11,7 @@ from pathlib import Path
 from rolecall.local_files.private import write_private
 
 PROMPT = "(rolecall lab) "
-# A prompt is set by the shell's own files, so ours is set after them. HOME is the lab's, with nobody's files in it.
+# A prompt is set by the shell's own files, so ours is set after them.
 _BASH = f"""[ -r ~/.bashrc ] && . ~/.bashrc
 PS1='{PROMPT}'"$PS1"
 """

@@ -186,7 +186,7 @@ class Authorizer:
         return tuple(rule for binding, _ in self._bindings(user, namespace) for rule in self._rules(binding))
 
     def role_rules(self, namespace: str, kind: str, name: str) -> tuple[PolicyRule, ...] | None:
-        """The rules of a role that a binding in ``namespace`` names, or ``None`` where there is none."""
+        """The rules of a role that a binding in ``namespace`` names, or ``None`` if there is none."""
         return self._roles.get(("" if kind == "ClusterRole" else namespace, name))
 
     def _bindings(self, user: KubernetesUser, namespace: str) -> Iterator[tuple[Binding, Subject]]:

@@ -50,7 +50,7 @@ def test_nothing_is_there(environ: dict[str, str]) -> None:
     with pytest.raises(LabError, match="kube-apiserver and etcd not found") as found:
         find_binaries(environ)
     assert "rolecall lab build-kubernetes" in found.value.advice
-    with pytest.raises(LabError, match="there is no go on PATH") as found:
+    with pytest.raises(LabError, match="go is not on PATH") as found:
         ensure_binaries(environ, quiet)
     assert "KUBEBUILDER_ASSETS" in found.value.advice
 
@@ -138,7 +138,7 @@ def test_the_command_says_what_is_missing(environ: dict[str, str], tmp_path: Pat
         [sys.executable, "-m", "rolecall", "lab", "build-kubernetes"], env=environ, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "there is no go on PATH" in done.stderr
+    assert "go is not on PATH" in done.stderr
     done = subprocess.run(
         [
             sys.executable,

@@ -112,6 +112,8 @@ class FilePlace(Place):
         manifest = read_manifest(self.text(), self.name)
         after = edit(manifest.data)
         new = replace_data(manifest, after) if dict(after) != dict(manifest.data) else manifest.text
+        # What the file says then: line breaks at the end of a text may be none that it can hold.
+        after = read_manifest(new, self.name).data if new != manifest.text else manifest.data
         found = refusals(manifest.data, after)
         texts = {self.name: (manifest.text, new)}
         if not dry_run:

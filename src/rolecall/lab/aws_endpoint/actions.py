@@ -40,7 +40,7 @@ class ClusterBackend(Protocol):
     def tear_down(self, cluster_id: str) -> None: ...
 
     def signing_keys(self, issuer: str) -> Mapping[str, Any] | None:
-        """The JSON Web Key Set of a cluster's service account issuer, ``None`` where no cluster of the lab has it."""
+        """The JSON Web Key Set of a cluster's service account issuer, ``None`` if no cluster of the lab has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def action(
     :param resource: the ARN that permission is needed on; ``*`` where left out.
     :param context: service condition keys of the request, such as ``aws:requesttag/owner``.
     :param also: further permissions, such as ``iam:PassRole``.
-    :param permission: the IAM action where it is not ``service:operation``.
+    :param permission: the IAM action if it is not ``service:operation``.
     :param authorize: ``False`` for an operation that needs no permission or decides for itself.
     :param authenticated: ``False`` for an operation that is called without a signature.
     :param writes: whether it changes state; by its name where left out.

@@ -40,7 +40,7 @@ class Authenticator:
         self._version = -1
 
     def caller(self, request: HttpRequest, found: Signature, *, now: datetime) -> Principal:
-        """The principal whose key signed ``request``; :class:`AwsError` where none did."""
+        """The principal whose key signed ``request``; :class:`AwsError` if none did."""
         key = self._key(found.access_key_id)
         if key is None:
             raise AwsError("InvalidClientTokenId", _INVALID)

@@ -33,7 +33,7 @@ class PolicyCache:
         return found
 
     def authorize(self, call: Call, permission: Permission) -> None:
-        """``AccessDenied`` with AWS's sentence where the caller's policies do not allow ``permission``."""
+        """``AccessDenied`` with AWS's sentence if the caller's policies do not allow ``permission``."""
         request = authorization_request(call, permission)
         compiled = self.policies(call.caller)
         if compiled.decide(request) is not Effect.ALLOW:

@@ -223,7 +223,7 @@ def _error_protocol(request: HttpRequest, called: Service) -> str:
 
 
 def _wants_json(request: HttpRequest, called: Service) -> bool:
-    """STS answers in JSON where it is asked to; IAM never does."""
+    """STS answers in JSON if it is asked to; IAM never does."""
     return called.name == "sts" and _accepts_json(request)
 
 

@@ -57,7 +57,7 @@ def owners_of(found: Mapping[str, Any]) -> Owners:
 
 
 def with_owners(found: Mapping[str, Any], owners: Owners) -> dict[str, Any]:
-    """The object with ``managedFields`` written anew; managers of nothing are left out."""
+    """The object with new ``managedFields``; managers of nothing are left out."""
     entries = [
         {
             "manager": manager.name,
@@ -84,7 +84,7 @@ def track_update(
     *,
     is_custom: bool = False,
 ) -> dict[str, Any]:
-    """``new`` with its changed fields owned by ``manager`` and by nobody else; removed fields are owned by nobody."""
+    """``new`` with its changed fields owned by ``manager`` alone; removed fields have no owner."""
     owners = owners_of(new) if old is not None else {}
     changed = changed_fields(old, new, schema) if old is not None else fields_of(new, schema)
     changed |= created_containers(old or {}, new, schema, is_custom=is_custom)

@@ -1,4 +1,4 @@
-"""Who is calling? Bearer tokens: AWS ones by TokenReview, service accounts' by signature; nobody is anonymous.
+"""Who is calling? Bearer tokens: AWS ones by TokenReview, service accounts' by signature; no caller is anonymous.
 
 Impersonation comes after it: ``Impersonate-*`` headers, each of which has to be allowed.
 """
@@ -65,7 +65,7 @@ class Authenticator:
         self._cache: OrderedDict[bytes, tuple[tuple[int, ...], float, Caller]] = OrderedDict()
 
     async def caller(self, authorization: Sequence[str]) -> Caller:
-        """The caller; ``Unauthorized`` where a token is shown that is not good."""
+        """The caller; ``Unauthorized`` if a token is shown that is not valid."""
         if not authorization:
             return Caller(ANONYMOUS)
         scheme, _, token = authorization[0].partition(" ")
@@ -124,7 +124,7 @@ def authenticated(user: KubernetesUser) -> KubernetesUser:
 def impersonated(
     caller: Caller, headers: Sequence[tuple[str, str]], allowed: Callable[[Attributes, Caller], bool]
 ) -> Caller:
-    """The caller that the ``Impersonate-*`` headers ask for; ``Forbidden`` where one of them is not allowed.
+    """The caller that the ``Impersonate-*`` headers ask for; ``Forbidden`` if one of them is not allowed.
 
     Source: kubernetes ``staging/src/k8s.io/apiserver/pkg/endpoints/filters/impersonation.go``.
     """

@@ -29,7 +29,7 @@ DNS_NAMES = (
 
 
 class Authority:
-    """A new certificate authority with its key in memory alone: later nobody can sign with it again.
+    """A new certificate authority with its key in memory alone, so that nothing can be signed with it later.
 
     :param old: without key identifiers, as the authorities of old EKS clusters are.
     """

@@ -160,7 +160,7 @@ def _json_name(value: Any) -> str:
 def violations(value: Any, schema: Schema, path: str = "") -> Iterator[tuple[str, str, str]]:
     """What a custom resource's schema forbids: reason, field and sentence.
 
-    ``pattern`` is not enforced: its regular expressions come from whoever writes the definition, and one that takes
+    ``pattern`` is not enforced: its regular expressions come from the author of the definition, and one that takes
     exponential time would stop the whole lab.
     """
     schema = resolve(schema)

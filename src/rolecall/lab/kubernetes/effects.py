@@ -101,7 +101,7 @@ class Effects:
 
 
 def default_objects(namespace: str, ca_pem: str) -> list[tuple[str, dict[str, Any]]]:
-    """The service account and the CA that every namespace has, each with its resource; no CA where there is none yet.
+    """The service account and the CA that every namespace has, each with its resource; no CA if there is none yet.
 
     Source: kubernetes ``pkg/controller/serviceaccount`` and ``pkg/controller/certificates/rootcacertpublisher``.
     """

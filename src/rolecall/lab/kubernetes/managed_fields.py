@@ -16,7 +16,7 @@ from rolecall.lab.kubernetes.schemas import Schema, resolve
 Path = tuple[str, ...]
 Fields = frozenset[Path]
 
-# Never owned by anybody (structured-merge-diff is told to leave them out by the API server).
+# They never have an owner (the API server has structured-merge-diff leave them out).
 _UNOWNED = frozenset({("f:apiVersion",), ("f:kind",), ("f:metadata",)}) | {
     ("f:metadata", f"f:{name}")
     for name in (
@@ -45,7 +45,7 @@ def _fields(value: Any, schema: Schema, path: Path, depth: int) -> Iterator[Path
 
 
 def children_of(value: Any, schema: Schema) -> Iterator[tuple[str, Any, Schema]]:
-    """The parts of a value that are owned one by one; nothing where it is owned as a whole."""
+    """The parts of a value that are owned one by one; nothing if it is owned as a whole."""
     if isinstance(value, Mapping) and schema.get("x-kubernetes-map-type") != "atomic":
         for key, item in value.items():
             yield f"f:{key}", item, child_schema(schema, key)
@@ -75,9 +75,9 @@ def child_schema(schema: Schema, key: str) -> Schema:
 
 
 def created_containers(old: Mapping[str, Any], new: Mapping[str, Any], schema: Schema, *, is_custom: bool) -> Fields:
-    """The maps and lists that ``new`` has and ``old`` has not, which whoever makes them owns beside what is in them.
+    """The maps and lists that ``new`` has and ``old`` has not, owned by the manager that adds them.
 
-    A struct of a built-in kind is there from the beginning, so nobody makes it.
+    A struct of a built-in kind is there from the beginning, so no manager adds it.
     """
     before = frozenset(_containers(old, resolve(schema), (), is_custom))
     return frozenset(_containers(new, resolve(schema), (), is_custom)) - before

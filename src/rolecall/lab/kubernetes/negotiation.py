@@ -27,7 +27,7 @@ class _Range:
 
 
 def negotiate(accept: str) -> Form:
-    """The first form that the client names and the server has; 406 where there is none."""
+    """The first form that the client names and the server has; 406 if there is none."""
     if not accept:
         return Form.OBJECT
     for wanted in _ranges(accept[:MAX_ACCEPT]):

@@ -33,7 +33,7 @@ class OpenApi:
         return {"paths": paths}
 
     def document(self, path: str) -> bytes | None:
-        """The document at ``api/v1`` or ``apis/GROUP/VERSION``; ``None`` where there is none."""
+        """The document at ``api/v1`` or ``apis/GROUP/VERSION``; ``None`` if there is none."""
         for group, version in self._kinds.group_versions():
             if path == (f"apis/{group}/{version}" if group else f"api/{version}"):
                 return self._document(path, group, version)

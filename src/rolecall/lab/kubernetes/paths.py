@@ -29,7 +29,7 @@ class Paths:
         self._openapi = OpenApi(kinds)
 
     def answer(self, asked: ApiRequest, accept: str) -> Response:
-        """The answer; ``NotFound`` where there is nothing at the path."""
+        """The answer; ``NotFound`` if there is nothing at the path."""
         if asked.verb != "get":
             raise method_not_allowed()
         path = asked.path.rstrip("/") or "/"

@@ -30,7 +30,7 @@ _ZERO_MEANS_UNSET = {"generation", "observedGeneration"}
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """The object in a body, as its JSON would be; ``BadRequest`` where it is none that is known."""
+    """The object in a body, as its JSON would be; ``BadRequest`` if it is none that is known."""
     if not body.startswith(MAGIC):
         raise bad_request("the body is not Kubernetes protobuf")
     try:

@@ -108,7 +108,7 @@ class Reviews:
 
 
 def reviewed_attributes(spec: Mapping[str, Any], user: KubernetesUser) -> Attributes:
-    """What an access review asks about; ``Invalid`` where it asks about nothing, or about two things."""
+    """What an access review asks about; ``Invalid`` if it asks about nothing, or about two things."""
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if bool(resource) == bool(path):
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"

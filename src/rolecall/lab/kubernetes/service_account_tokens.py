@@ -30,7 +30,7 @@ _ACCOUNTS, _SECRETS = ("", "serviceaccounts"), ("", "secrets")
 
 
 class ServiceAccountKey:
-    """The key in a cluster's folder that its service account tokens are signed with, made where it is not there yet.
+    """The key in a cluster's folder that its service account tokens are signed with, made if it is not there yet.
 
     :ivar id: the key id as the real server makes it (``pkg/serviceaccount/jwt.go``, ``keyIDFromPublicKey``).
     """

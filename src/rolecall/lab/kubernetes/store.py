@@ -55,7 +55,7 @@ class ObjectStore:
             self._objects.setdefault((group, plural), {})[namespace, name] = json.loads(body)
         row = self._connection.execute("SELECT version FROM counter").fetchone()
         self.version: int = row[0] if row else 0
-        # A resource's objects changed at this version; whoever derives something from them compares it.
+        # A resource's objects changed at this version; what is derived from them is compared with it.
         self._changed: dict[Key, int] = {}
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._oldest = self.version
@@ -67,7 +67,7 @@ class ObjectStore:
         return self._objects.get(key, {}).get((namespace, name))
 
     def listed(self, key: Key, namespace: str = "") -> list[Object]:
-        """Objects in the order of namespace and name; of every namespace where none is given."""
+        """Objects in the order of namespace and name; of every namespace if none is given."""
         found = self._objects.get(key, {})
         return [found[place] for place in sorted(found) if not namespace or place[0] == namespace]
 
@@ -135,7 +135,7 @@ class ObjectStore:
         return gone
 
     def since(self, version: int, key: Key) -> list[Event] | None:
-        """The changes of a resource after ``version``; ``None`` where they are no longer known."""
+        """The changes of a resource after ``version``; ``None`` if they are no longer known."""
         if version < self._oldest or version > self.version:
             return None
         return [event for event in self._history if event.version > version and event.key == key]

@@ -20,7 +20,7 @@ from rolecall.lab.kubernetes.store import Event, ObjectStore
 DEFAULT_SECONDS = 1_800
 MAX_SECONDS = 3_600
 BOOKMARK_SECONDS = 60.0
-# A watcher that does not keep up is let go; it lists and watches anew, as with the real server.
+# A watcher that does not keep up is disconnected; it lists and watches again, as with the real server.
 MAX_PENDING = 2_000
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
@@ -60,7 +60,7 @@ async def events(
 
     def listen(event: Event) -> None:
         if watched.concerns(event):
-            # None tells the watcher that it has fallen behind.
+            # None means that the watcher has fallen behind.
             queue.put_nowait(event if queue.qsize() < MAX_PENDING else None)
 
     with store.subscribed(listen):

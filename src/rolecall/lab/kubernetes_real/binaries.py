@@ -46,7 +46,7 @@ def find_binaries(environ: Mapping[str, str]) -> Binaries:
 
 
 def ensure_binaries(environ: Mapping[str, str], progress: build.Progress) -> Binaries:
-    """The programs, built where they are not there yet; :class:`LabError` where that cannot be done."""
+    """The programs, built if they are not there yet; :class:`LabError` if that cannot be done."""
     missing = [program for program in PROGRAMS if _find(program, environ) is None]
     if missing:
         build.build(missing, environ, progress)

@@ -42,13 +42,13 @@ def kubernetes_version() -> str:
 def build(programs: Iterable[str], environ: Mapping[str, str], progress: Progress) -> None:
     """Build programs into the cache folder; one builder at a time, and each program complete or not there at all.
 
-    :param progress: told now and then what is being done.
-    :raises LabError: where Go is missing or fails, with its last words.
+    :param progress: called now and then with what is being done.
+    :raises LabError: if Go is missing or fails, with its last lines
     """
     go = shutil.which("go", path=environ.get("PATH", ""))
     if go is None:
         raise LabError(
-            f"{' and '.join(programs)} cannot be built: there is no go on PATH",
+            f"{' and '.join(programs)} cannot be built: go is not on PATH",
             advice=f"install Go {GO_VERSION} or later, or set KUBEBUILDER_ASSETS to a folder with the programs",
         )
     folder = cache_folder(environ)
@@ -89,7 +89,7 @@ def _build(go: str, program: str, folder: Path, environ: Mapping[str, str], prog
             raise LabError(
                 f"go cannot build {program}:\n  " + "\n  ".join(last),
                 where=str(SOURCES / program),
-                advice="see what Go says; it needs its module proxy, or a module cache that is filled already",
+                advice="read the output of Go; it needs its module proxy, or a filled module cache",
             )
         target.replace(folder / program)
 

@@ -82,7 +82,7 @@ class Mirror:
     """The objects of one collection as the server has them, kept up to date by a watch for as long as it runs.
 
     :ivar synced: set once the first list has arrived.
-    :ivar changed: set at every change; whoever acts on changes clears it first.
+    :ivar changed: set at every change; clear it before acting on changes.
     """
 
     def __init__(self, client: Client, path: str) -> None:
@@ -100,7 +100,7 @@ class Mirror:
         return [self._objects[key] for key in sorted(self._objects)]
 
     async def run(self) -> None:
-        """List and watch until cancelled; what the server refuses or breaks off is begun anew."""
+        """List and watch until cancelled; starts again after a refusal or a broken connection."""
         failures = 0
         while True:
             try:
@@ -109,7 +109,7 @@ class Mirror:
                 async for kind, found in self._client.watch(self._path, version):
                     self._take(kind, found)
             except PASSING as error:
-                log.info("watching %s: %s; beginning anew", self._path, error)
+                log.info("watching %s: %s; starting again", self._path, error)
                 await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
 

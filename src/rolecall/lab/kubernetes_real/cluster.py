@@ -54,7 +54,7 @@ class RealCluster:
         return self._files.service_account_key.jwks()
 
     async def start(self) -> None:
-        """Start everything and furnish the cluster; nothing is left running where that fails."""
+        """Start everything and furnish the cluster; nothing is left running if that fails."""
         try:
             await self._start()
         except BaseException:
@@ -62,7 +62,7 @@ class RealCluster:
             raise
 
     async def stop(self) -> None:
-        """Stop in the order that lets nobody ask in vain: watchers, API server, webhook."""
+        """Stop the clients before what they ask: watchers, API server, webhook."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -118,7 +118,7 @@ class RealCluster:
         return mirror
 
     async def _watch_over(self) -> None:
-        """Start the control plane again where it ends by itself; mirrors find it again at the same port."""
+        """Start the control plane again if it ends by itself; mirrors find it again at the same port."""
         restarts = 0
         while True:
             begun = time.monotonic()
@@ -178,5 +178,5 @@ async def _eventually(step: Callable[[], Awaitable[bool]]) -> None:
             if time.monotonic() > deadline:
                 raise
         if time.monotonic() > deadline:
-            raise LabError(f"the cluster is not furnished after {FURNISH_SECONDS:.0f} s")
+            raise LabError(f"the cluster has no default objects after {FURNISH_SECONDS:.0f} s")
         await asyncio.sleep(0.05)

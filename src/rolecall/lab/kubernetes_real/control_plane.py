@@ -40,7 +40,7 @@ class Webhooks:
     """Whom the API server asks.
 
     :param authentication: kubeconfig of the webhook that token reviews go to.
-    :param authorization: kubeconfig of the webhook that is asked where RBAC does not allow, or ``None``.
+    :param authorization: kubeconfig of the webhook that is asked if RBAC does not allow, or ``None``.
     """
 
     authentication: Path
@@ -85,7 +85,7 @@ class ControlPlane:
         raise LabError(f"the control plane did not start:\n{words}", where=str(self._files.folder))
 
     async def ended(self) -> None:
-        """Return once the processes have ended, whoever ended them."""
+        """Return when the processes have ended, for any reason."""
         if self._process is not None:
             await self._process.wait()
 
@@ -175,7 +175,7 @@ class ControlPlane:
                 key_file=files.etcd_serving,
                 trusted_ca_file=files.etcd_ca,
                 client_cert_auth="true",
-                # A cluster of one has no peers, and nobody is to be taken for one.
+                # A cluster of one has no peers, and accepts none.
                 listen_peer_urls=peers,
                 initial_advertise_peer_urls=peers,
                 initial_cluster=f"cluster={peers}",
@@ -197,7 +197,7 @@ class ControlPlane:
                 "authorization_mode": "RBAC,Webhook",
                 "authorization_webhook_config_file": webhooks.authorization,
                 "authorization_webhook_version": "v1",
-                # What EKS is told about access is in force with the next request.
+                # A change of access in EKS is in force with the next request.
                 "authorization_webhook_cache_authorized_ttl": "0s",
                 "authorization_webhook_cache_unauthorized_ttl": "0s",
             }
@@ -239,7 +239,7 @@ def _flags(**values: Any) -> Sequence[str]:
 
 
 def _choose_ports(wanted: int) -> tuple[int, int, int]:
-    """The wanted port, or any where it is 0, and two more free ones."""
+    """The wanted port, or any if it is 0, and two more free ones."""
     with contextlib.ExitStack() as stack:
         found = [wanted] if wanted else []
         while len(found) < 3:

@@ -20,7 +20,7 @@ MASTERS = "system:masters"
 class ControlPlaneFiles:
     """The files of one control plane.
 
-    The CA of etcd is another one than the cluster's: whoever may speak to the API server is nobody to its storage.
+    The CA of etcd is not the cluster's: a client of the API server is not a client of its storage.
 
     :param administrator: key and certificate of a client in ``system:masters``, with which the lab itself calls.
     :param serving: key and certificate of the API server and of the lab's webhooks.

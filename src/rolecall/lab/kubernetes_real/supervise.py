@@ -63,7 +63,7 @@ def take(lock: int) -> bool:
 def start(one: dict, lock: int) -> "subprocess.Popen[bytes]":  # type: ignore[type-arg]
     log = os.open(one["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        return subprocess.Popen(  # noqa: S603 -- what the lab has told
+        return subprocess.Popen(  # noqa: S603 -- the command line that the lab has given
             one["command"],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -85,7 +85,7 @@ def die_with_parent() -> None:
     if LIBC is not None:
         LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != OWN_ID:
-            # It was killed before the kernel was told.
+            # It was killed before it could ask the kernel.
             os._exit(1)
 
 
@@ -98,7 +98,7 @@ def listens(port: int, running: "list[subprocess.Popen[bytes]]") -> bool:
 
 
 def watch(wake: int, running: "list[subprocess.Popen[bytes]]", logs: "list[str]") -> int:
-    """0 once the lab is gone or this process is told to end, 1 once a program has ended."""
+    """0 when the lab has ended or this process is asked to end, 1 when a program has ended."""
     while True:
         readable, _, _ = select.select([wake, sys.stdin], [], [], CHECK_SECONDS)
         if sys.stdin in readable:

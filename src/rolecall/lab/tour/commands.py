@@ -1,4 +1,4 @@
-"""Running the tour's commands: with ``aws`` and ``kubectl`` where they are installed and work, else with its own."""
+"""Running the tour's commands: with ``aws`` and ``kubectl`` if they are installed and work, else with its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Tool:
 
 
 def find_tool(name: str, version_arguments: Sequence[str], environment: Mapping[str, str]) -> Tool | None:
-    """A tool on the path that answers in the lab's environment; ``None`` where it is missing or broken."""
+    """A tool on the path that answers in the lab's environment; ``None`` if it is missing or broken."""
     path = shutil.which(name, path=environment.get("PATH"))
     if path is None:
         return None

@@ -52,7 +52,7 @@ class Stage:
         self._number = 0
 
     def key(self, user: str, profile: str) -> Step:
-        """An access key, put into the lab's credentials file; its secret is shown to nobody."""
+        """An access key, put into the lab's credentials file; its secret is not shown."""
 
         def keep(done: Done) -> tuple[bool, str]:
             key = read_json(done)["AccessKey"]
@@ -95,7 +95,7 @@ class Stage:
         *,
         hide: bool = False,
     ) -> Step:
-        """Run a command and judge what it printed. ``hide``: the output holds a secret and is shown to nobody."""
+        """Run a command and judge what it printed. ``hide``: the output holds a secret and is not shown."""
         self._number += 1
         started = time.monotonic()
         done = self.run(shlex.split(command), variables or {})

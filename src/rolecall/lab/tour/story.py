@@ -122,7 +122,7 @@ def _person(stage: Stage) -> Iterator[Step]:
         lambda done: (done.code == 0, "anybody can make a token; what it is worth the cluster decides"),
     )
     yield stage.do(
-        "The user alone is nobody to the cluster",
+        "The cluster does not know the user alone",
         "kubectl --user alone auth whoami",
         "nothing",
         lambda done: (done.code != 0 and "logged in" in done.errors + done.output, "401: the user is not mapped"),
@@ -288,7 +288,7 @@ def _delete_user(stage: Stage) -> Iterator[Step]:
             "The leaver's key is deleted",
             f"aws iam delete-access-key --user-name {USER} --access-key-id {key}",
             f"access key {key}",
-            lambda done: (done.code == 0, "it signs nothing any more"),
+            lambda done: (done.code == 0, "it is not accepted any more"),
         )
     yield stage.do(
         "The leaver's user is deleted",
@@ -297,7 +297,7 @@ def _delete_user(stage: Stage) -> Iterator[Step]:
         lambda done: (done.code == 0, "deleted; a new user of this name would be another principal"),
     )
     yield stage.do(
-        "Even the old key is nobody now",
+        "The old key does not work any more",
         "aws --profile default sts get-caller-identity",
         "nothing",
         lambda done: (done.code != 0 and "InvalidClientTokenId" in done.errors, "InvalidClientTokenId"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from rolecall.lines import yaml_lines
+from rolecall.mapping.editing.quoted_text import replaced_in_quotes
 from rolecall.mapping.editing.yaml_text import (
     Edit,
     Kind,
@@ -26,7 +27,8 @@ from rolecall.mapping.editing.yaml_text import (
 )
 from rolecall.yaml_scalars import quoted
 
-NAME = "aws-auth"
+_MOST_COMPARED = 4_000_000
+NAME, NAMESPACE = "aws-auth", "kube-system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ def read_manifest(text: str, where: str = "") -> Manifest:
 
     :raises YamlTextError: no YAML or JSON, no such ConfigMap in it or several, or texts that are none.
     """
-    found = [root for root in parse_documents(text, where) if _is_aws_auth(root)]
+    found = [one for root in parse_documents(text, where) for one in _manifests(root) if _is_aws_auth(one)]
+    if len(found) > 1:
+        # A List may have those of other namespaces, which no authenticator reads.
+        found = [root for root in found if _namespace(root) in ("", NAMESPACE)] or found
     if len(found) != 1:
         how = "no manifest of the ConfigMap" if not found else f"{len(found)} manifests of the ConfigMap"
         raise YamlTextError(f"{how} {NAME}", where=where, advice=f"it has kind: ConfigMap and metadata.name: {NAME}")
@@ -81,29 +86,63 @@ def read_manifest(text: str, where: str = "") -> Manifest:
 def replace_data(manifest: Manifest, data: Mapping[str, str]) -> str:
     """The file's text with other texts in the ConfigMap: changed sections alone, and in them changed lines alone.
 
+    Line breaks at the end of a block mean nothing to aws-auth: those of the file stay.
+
     :raises YamlTextError: a section would vanish, or a text that cannot be written in the file's style.
     """
     if set(manifest.data) - set(data):
         raise YamlTextError("a section cannot be taken out of a file")
     edits: list[Edit] = []
     added = {key: text for key, text in data.items() if key not in manifest.data}
+    is_flow = manifest.root.style == "flow"
     for key, value in manifest.values.items():
         if data[key] != manifest.data[key]:
-            edits.append(_replaced(manifest.text, value, _parent_column(manifest.root, value), data[key]))
+            column = _parent_column(manifest.root, value)
+            edits.append(_replaced(manifest.text, value, column, data[key], is_flow=is_flow))
     if added:
         edits += _added(manifest.text, manifest.root, added)
     result = splice(manifest.text, edits)
-    if dict(read_manifest(result).data) != dict(data):
+    written = read_manifest(result)
+    if set(written.data) != set(data) or not all(_is_as_meant(written.data[key], data[key]) for key in data):
         raise YamlTextError(
             "the change cannot be written into the file as it stands", advice="write its texts as blocks: mapRoles: |"
         )
     return result
 
 
+def _is_as_meant(written: str, wanted: str) -> bool:
+    """Whether a text that was written is the one wanted, but for line breaks at its end that say nothing."""
+    if written == wanted:
+        return True
+    if written.rstrip("\n") != wanted.rstrip("\n"):
+        return False
+    try:
+        one, two = (parse_documents(text) for text in (written, wanted))
+    except YamlTextError:
+        return True
+    return [node.meaning() for node in one] == [node.meaning() for node in two]
+
+
+def _manifests(root: Node) -> Iterator[Node]:
+    """A document, or the items of a List in it (``kubectl get configmaps -o yaml``)."""
+    kind, items = _pair(root, "kind"), _pair(root, "items")
+    if kind and kind[1].value in ("List", "ConfigMapList") and items and items[1].kind is Kind.SEQUENCE:
+        yield from items[1].children
+    else:
+        yield root
+
+
 def _is_aws_auth(root: Node) -> bool:
     kind, metadata = _pair(root, "kind"), _pair(root, "metadata")
     name = _pair(metadata[1], "name") if metadata else None
-    return bool(kind and name and kind[1].value == "ConfigMap" and name[1].value == NAME)
+    # The items of a ConfigMapList have no kind of their own.
+    return bool((kind is None or kind[1].value == "ConfigMap") and name and name[1].value == NAME)
+
+
+def _namespace(root: Node) -> str:
+    metadata = _pair(root, "metadata")
+    found = _pair(metadata[1], "namespace") if metadata else None
+    return found[1].value if found else ""
 
 
 def _pair(node: Node, name: str) -> tuple[Node, Node] | None:
@@ -118,62 +157,101 @@ def _parent_column(root: Node, value: Node) -> int:
     return next(key.column for key, found in pair[1].pairs if found is value)
 
 
-def _replaced(text: str, value: Node, column: int, new: str) -> Edit:
-    if value.style == "|" and value.value.strip():
-        return _literal_lines(text, value, column, new)
+def _replaced(text: str, value: Node, column: int, new: str, *, is_flow: bool) -> Edit:
+    if value.style in ("|", ">") and value.value.strip():
+        return _block_lines(text, value, column, new)
     end = value.start + len(text[value.start : value.end].rstrip("\r\n"))
+    if value.style in ("'", '"') and value.value.strip():
+        kept = replaced_in_quotes(text[value.start : end], new)
+        if kept is not None:
+            return Edit(value.start, end, kept)
     gap = " " if value.start == value.end else ""
-    followed = value.style != "|" and bool(text[end : line_end(text, end)].strip())
-    if value.style == '"' or "\n" not in new or followed or not _fits_a_block(new):
+    followed = value.style not in ("|", ">") and bool(text[end : line_end(text, end)].strip())
+    if is_flow or (value.style == '"' and value.value) or "\n" not in new or followed or not _fits_a_block(new):
         return Edit(value.start, end, gap + quoted(new))
     return Edit(value.start, end, gap + _block(new, " " * (column + 2), line_break(text, value.start)))
 
 
-def _literal_lines(text: str, value: Node, column: int, new: str) -> Edit:
-    """A literal block with the lines that changed; the others keep their characters, blank ones too."""
+def _block_lines(text: str, value: Node, column: int, new: str) -> Edit:
+    """A block with the lines that changed; the others keep their characters, and so do blank ones behind the block."""
     if not new.strip():
         return Edit(value.start, value.start + len(text[value.start : value.end].rstrip("\r\n")), quoted(new))
     body = line_end(text, value.start)
     header, raw = text[value.start : body], yaml_lines(text[body : value.end], ends=True)
+    is_stripped = "-" in header.split("#")[0]
+    if value.style == ">":
+        old_lines, new_lines = _folded(value.value, is_stripped), _folded(new, is_stripped)
+        if [line.strip() for line in raw[: len(old_lines)]] != [line.strip() for line in old_lines]:
+            # Folded at other places than between entries: written again as lines that are not folded.
+            return _unfolded(text, value, column, new)
+    else:
+        old_lines, new_lines = _content(value.value, is_stripped), _content(new, is_stripped)
     eol = line_break(text, body)
-    old_lines, new_lines = yaml_lines(value.value, ends=True), yaml_lines(new, ends=True)
-    raw += [""] * (len(old_lines) - len(raw))
+    tail = raw[len(old_lines) :]
+    raw = raw[: len(old_lines)]
     at = next(number for number, line in enumerate(old_lines) if line.strip())
-    indent = raw[at][: len(raw[at].rstrip("\r\n")) - len(old_lines[at].rstrip("\n"))]
-    lines: list[str] = []
+    indent = raw[at][: len(raw[at].rstrip("\r\n")) - len(old_lines[at])]
+    lines: list[tuple[bool, str]] = []
     for kept, i, j, k, m in _matched(old_lines, new_lines):
-        part = raw[i:j] if kept else [indent + line if line != "\n" else line for line in new_lines[k:m]]
-        lines += (line.rstrip("\r\n") + eol for line in part)
-    result = _header(header, new, len(indent) - column) + "".join(lines)
-    if not text[body : value.end].endswith("\n"):
-        result = result.removesuffix(eol)
-    return Edit(value.start, value.end, result)
+        part = raw[i:j] if kept else [(indent + line if line else "") + eol for line in new_lines[k:m]]
+        lines += ((kept, line) for line in part)
+    # Blank lines at the end say nothing: those of the file stay, and none is added.
+    while "+" not in header.split("#")[0] and lines and not lines[-1][0] and not lines[-1][1].strip():
+        lines.pop()
+    written = [line if line.endswith("\n") else line + eol for _, line in lines]
+    if not text[body : value.end].endswith("\n") and not new.endswith("\n"):
+        # The last line of the file had no line break, and none is asked for.
+        written[-1] = written[-1].removesuffix(eol)
+    return Edit(value.start, value.end, _header(header, new, len(indent) - column) + "".join(written + tail))
+
+
+def _content(text: str, is_stripped: bool) -> list[str]:
+    """The lines of a block that stands for a text: one whose header strips (``-``) has no line break at its end."""
+    return (text if is_stripped else text.removesuffix("\n")).split("\n")
+
+
+def _folded(text: str, is_stripped: bool) -> list[str]:
+    """The lines of a folded block that stands for a text: where a line break would become a space, an empty line."""
+    lines: list[str] = []
+    for line in _content(text, is_stripped):
+        if lines and lines[-1] and line and not (lines[-1].startswith(" ") or line.startswith(" ")):
+            lines.append("")
+        lines.append(line)
+    return lines
+
+
+def _unfolded(text: str, value: Node, column: int, new: str) -> Edit:
+    end = value.start + len(text[value.start : value.end].rstrip("\r\n"))
+    written = _block(new.rstrip("\n") + "\n", " " * (column + 2), line_break(text, value.start))
+    return Edit(value.start, end, written if _fits_a_block(new) else quoted(new))
 
 
 def _matched(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[bool, int, int, int, int]]:
     """Spans of lines that stayed and of lines that did not: from and to in ``old``, from and to in ``new``.
 
-    What is the same at both ends is set aside first: a large map with one change is compared in linear time.
+    What is the same at both ends is set aside first, and a large rest is taken for changed as a whole: a large map is
+    compared in linear time.
     """
     shorter = min(len(old), len(new))
     head = next((n for n in range(shorter) if old[n] != new[n]), shorter)
     tail = next((n for n in range(shorter - head) if old[-1 - n] != new[-1 - n]), shorter - head)
     yield True, 0, head, 0, head
-    middle = SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False)
-    for what, i, j, k, m in middle.get_opcodes():
-        yield what == "equal", head + i, head + j, head + k, head + m
+    one, two = old[head : len(old) - tail], new[head : len(new) - tail]
+    if len(one) * len(two) > _MOST_COMPARED:
+        yield False, head, head + len(one), head, head + len(two)
+    else:
+        for what, i, j, k, m in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+            yield what == "equal", head + i, head + j, head + k, head + m
     yield True, len(old) - tail, len(old), len(new) - tail, len(new)
 
 
 def _header(header: str, new: str, indentation: int) -> str:
-    """The header of a literal block as ``new`` needs it: ``|``, an indentation where it cannot be guessed, chomping."""
+    """The header of a block as ``new`` needs it: as it was, with an indentation if that cannot be guessed."""
     said = header.split("#")[0].rstrip()
-    chomp = "-" if not new.endswith("\n") else "+" if new.endswith("\n\n") else ""
-    digit = "".join(c for c in said if c.isdigit())
-    if new.lstrip("\n").startswith(" "):
-        digit = str(indentation)
-    written = f"|{digit}{chomp}"
-    return header if written == said else written + header[len(said) :]
+    if not new.lstrip("\n").startswith(" "):
+        return header
+    chomp = said.strip("|>0123456789 ")
+    return f"{said[0]}{indentation}{chomp}" + header[len(said) :]
 
 
 def _added(text: str, root: Node, added: Mapping[str, str]) -> Iterator[Edit]:
@@ -188,9 +266,9 @@ def _added(text: str, root: Node, added: Mapping[str, str]) -> Iterator[Edit]:
         else:
             yield Edit(node.start, node.end, f"{{{written}}}")
         return
-    column = node.column if node is not None and node.children else 2
+    column = node.column if node is not None and node.children else root.column + 2
     eol = line_break(text, root.end)
-    lines = [] if pair else [f"data:{eol}"]
+    lines = [] if pair else [f"{' ' * root.column}data:{eol}"]
     for key, value in added.items():
         content = _block(value, " " * (column + 2), eol) if _fits_a_block(value) else quoted(value)
         lines.append(f"{' ' * column}{key}: {content}{eol}")

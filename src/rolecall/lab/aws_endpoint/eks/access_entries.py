@@ -30,7 +30,7 @@ _PASSED = (EntryType.EC2_LINUX, EntryType.EC2_WINDOWS, EntryType.EC2)
 
 
 def entry_resource(call: Call, params: Params) -> str:
-    """The ARN of an entry; where there is none, what it could be."""
+    """The ARN of an entry; if there is none, what it could be."""
     row = _named(call, params)
     if row is not None:
         return str(row["arn"])

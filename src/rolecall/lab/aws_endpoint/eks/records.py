@@ -42,7 +42,7 @@ def find(call: Call, name: str) -> Row | None:
 
 
 def get(call: Call, name: str) -> Row:
-    """The cluster with this name; ``ResourceNotFoundException`` where there is none."""
+    """The cluster with this name; ``ResourceNotFoundException`` if there is none."""
     found = find(call, name)
     if found is None:
         raise AwsError("ResourceNotFoundException", f"No cluster found for name: {name}.", 404, clusterName=name)

@@ -20,7 +20,7 @@ _FILTERS = ("User", "Group", "Role", "LocalManagedPolicy", "AWSManagedPolicy")
 
 
 def seed_managed_policies(store: Store, partition: str, ids: Ids, now: datetime) -> None:
-    """Bring the AWS managed policies in, where they are not there yet."""
+    """Bring the AWS managed policies in, if they are not there yet."""
     for full_name, text in MANAGED_POLICIES.items():
         arn = f"arn:{partition}:iam::aws:policy{full_name}"
         path, _, name = full_name.rpartition("/")

@@ -10,13 +10,13 @@ from rolecall.lab.aws_endpoint.iam.owners import ROLE, USER, Owner
 
 
 def boundary_of(owner: Row) -> dict[str, str] | None:
-    """The ``AttachedPermissionsBoundary`` shape, or ``None`` where there is no boundary."""
+    """The ``AttachedPermissionsBoundary`` shape, or ``None`` if there is no boundary."""
     arn = owner["boundary"]
     return {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn} if arn else None
 
 
 def check_boundary(call: Call, arn: str | None) -> None:
-    """``NoSuchEntity`` where a boundary names no policy of the account or of AWS."""
+    """``NoSuchEntity`` if a boundary names no policy of the account or of AWS."""
     if arn is not None and directory.managed_policy(call.store, arn, call.account) is None:
         raise AwsError("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
 

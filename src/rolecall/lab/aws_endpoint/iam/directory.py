@@ -89,7 +89,7 @@ def user_principal(store: Store, partition: str, user: Row, access_key_id: str =
 
 
 def trusted_role(store: Store, partition: str, arn: PrincipalArn) -> TrustedRole | None:
-    """The role at an ARN as the rules of AssumeRole need it; ``None`` where there is none."""
+    """The role at an ARN as the rules of AssumeRole need it; ``None`` if there is none."""
     row = _at(store, partition, arn) if arn.kind is PrincipalKind.ROLE else None
     if row is None:
         return None
@@ -105,7 +105,7 @@ def trusted_role(store: Store, partition: str, arn: PrincipalArn) -> TrustedRole
 
 
 def principal_id(store: Store, partition: str, arn: PrincipalArn) -> str | None:
-    """The unique id that a user's or role's ARN stands for now; ``None`` where it stands for nobody."""
+    """The unique id that a user's or role's ARN stands for now; ``None`` if it stands for nobody."""
     row = _at(store, partition, arn)
     return row["id"] if row is not None else None
 

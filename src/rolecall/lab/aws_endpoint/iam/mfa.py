@@ -32,9 +32,9 @@ def code_at(seed: str, step: int) -> str:
 
 
 def verify_mfa(call: Call, principal: Principal, serial: str | None, code: str | None) -> bool:
-    """Whether a request proves possession of the caller's device; ``False`` where it does not try.
+    """Whether a request proves possession of the caller's device; ``False`` if it does not try.
 
-    ``AccessDenied`` with STS's sentence where it tries and fails.
+    ``AccessDenied`` with STS's sentence if it tries and fails.
     """
     if serial is None and code is None:
         return False

@@ -1,7 +1,7 @@
-"""Credentials and profiles that nobody has in a lab, asked for by whoever takes a person or a role away.
+"""Credentials and profiles that are not in a lab; tools ask for them before they delete a user or a role.
 
 A lab has no console, no CodeCommit, no web server certificates and no instances. So its answers are those of an account
-in which nobody made such a thing: an empty list, or NoSuchEntity. Making one is an operation that the lab does not
+in which there is no such thing: an empty list, or NoSuchEntity. Creating one is an operation that the lab does not
 know. Source: IAM API reference, DeleteLoginProfile, ListSSHPublicKeys, ListSigningCertificates,
 ListServiceSpecificCredentials, ListInstanceProfilesForRole.
 """

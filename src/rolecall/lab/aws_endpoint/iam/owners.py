@@ -43,7 +43,7 @@ class Owner:
         return f"{self.kind.lower()}s"
 
     def get(self, call: Call, name: str) -> Row:
-        """The one with this name; ``NoSuchEntity`` where there is none."""
+        """The one with this name; ``NoSuchEntity`` if there is none."""
         found = self.find(call.store, call.account, name)
         if found is None:
             raise AwsError("NoSuchEntity", f"The {self.kind.lower()} with name {name} cannot be found.", 404)
@@ -85,7 +85,7 @@ def new_arn(call: Call, kind: str, path: str, name: str) -> str:
 
 
 def the_user(call: Call, params: Params) -> Row:
-    """The user that is named, or the caller where none is."""
+    """The user that is named, or the caller if none is."""
     name = params.get("UserName")
     if name is None:
         if call.caller.kind is not PrincipalKind.USER:

@@ -39,7 +39,7 @@ SELECT (SELECT count(*) FROM attachments a WHERE a.arn = :arn AND (
 
 
 def get(call: Call, arn: str) -> Row:
-    """A policy that the caller's account may see; ``NoSuchEntity`` where there is none."""
+    """A policy that the caller's account may see; ``NoSuchEntity`` if there is none."""
     row = directory.managed_policy(call.store, arn, call.account)
     if row is None:
         raise AwsError("NoSuchEntity", f"Policy {arn} was not found.", 404)

@@ -139,7 +139,7 @@ def delete_role(call: Call, params: Params) -> Result:
 
 
 def trust_as_shown(call: Call, role: Row) -> str:
-    """The trust policy with the id in place of every principal that is gone or was made anew."""
+    """The trust policy with the id in place of every principal that is deleted, or was deleted and created again."""
     gone = {arn: one for arn, one in json.loads(role["trust_ids"]).items() if _current_id(call, arn) != one}
     text: str = role["trust"]
     return _with_principals(text, gone) if gone else text
@@ -192,7 +192,7 @@ def _bind(call: Call, trust: str) -> dict[str, str]:
 
 
 def _current_id(call: Call, name: str) -> str | None:
-    """The unique id behind a principal's ARN now; empty where it is gone; ``None`` where it has none of its own."""
+    """The unique id behind a principal's ARN now; empty if it is gone; ``None`` if it has none of its own."""
     try:
         arn = PrincipalArn.parse(name)
     except InvalidArnError:

@@ -110,7 +110,7 @@ def _principal(call: Call, arn: str) -> Principal:
 
 
 def _group(call: Call, arn: str) -> Row | None:
-    """The group that an ARN names, ``None`` where it is not a group's."""
+    """The group that an ARN names, ``None`` if it is not a group's."""
     prefix = f"arn:{call.partition}:iam::{call.account}:group/"
     if not arn.startswith(prefix):
         return None

@@ -17,7 +17,7 @@ from rolecall.lab.aws_endpoint.iam.owners import (
     tag_pairs,
 )
 
-Find = Callable[[Call, Params], str]  # the owner of the tags; NoSuchEntity where there is none
+Find = Callable[[Call, Params], str]  # the owner of the tags; NoSuchEntity if there is none
 Resource = Callable[[Call, Params], str]
 
 

@@ -27,7 +27,7 @@ _KEPT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class TemporaryKey:
-    """Temporary credentials and the caller they stand for; ``principal`` is ``None`` where the owner is deleted."""
+    """Temporary credentials and the caller they stand for; ``principal`` is ``None`` if the owner is deleted."""
 
     secret: str = field(repr=False)
     token: str = field(repr=False)
@@ -43,7 +43,7 @@ def issue(
     :param token_size: number of bytes that the session token has at least.
     """
     key_id, secret, token = call.ids.unique_id("ASIA")[:20], call.ids.secret_key(), call.ids.session_token(token_size)
-    # Whole seconds, because that is what STS tells the caller; a session ends when it said it would.
+    # Whole seconds, because that is what STS answers; a session ends when STS said that it would.
     session = replace(
         session, issued=session.issued.replace(microsecond=0), expires=session.expires.replace(microsecond=0)
     )

@@ -18,7 +18,7 @@ from rolecall.lab.aws_endpoint.actions import AwsError, Call
 
 
 def read_token(call: Call, account: str, token: str) -> WebIdentity:
-    """The identity in a token that the account's provider vouches for; :class:`AwsError` where none does."""
+    """The identity in a token that the account's provider vouches for; :class:`AwsError` if none does."""
     parts = token.split(".")
     if len(parts) != 3:
         raise _invalid("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")

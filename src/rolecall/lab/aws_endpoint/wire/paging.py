@@ -41,7 +41,7 @@ def page(paging: Paging, operation: str, params: Mapping[str, Any], result: Mapp
 
 
 def _token(operation: str, position: int, following: Any) -> str:
-    """Names the item that comes next, so that whoever deletes what a page shows does not miss the page behind it."""
+    """Names the item that comes next, so that a client that deletes what a page shows does not miss the next page."""
     return base64.urlsafe_b64encode(f"{operation}:{position}:{_mark(following)}".encode()).decode()
 
 
