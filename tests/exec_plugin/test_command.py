@@ -325,7 +325,7 @@ def test_help(person: Person, arguments: list[str]) -> None:
     assert done.stderr == ""
     assert done.stdout.count("\n  rolecall ") == 2, "two examples"
     assert "Exit codes: 0" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 120
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

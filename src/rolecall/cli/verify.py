@@ -137,5 +137,5 @@ async def identify(text: str, cluster: str, partition: str, environ: Mapping[str
 
 
 def _unmapped(identity: Identity) -> MappingDecision:
-    """Nobody: verify tells who somebody is to AWS; whom a cluster takes them for is another question."""
+    """No mapping: verify shows who somebody is to AWS; as whom a cluster lets them in is another question."""
     return MappingDecision(None, (Reason("not-asked", "no cluster's mappings were asked"),))

@@ -46,7 +46,7 @@ def key_of(answer: dict[str, object], names: tuple[str, str, str], now: float) -
         if value is None:
             raise InvalidAnswerError(f"its answer has no {name}")
     ends = _end(answer.get("Expiration"))
-    # A token that is empty is none. Anything else that is no text is refused by the check.
+    # An empty session token means that there is none. Anything else that is not a text is refused by the check.
     found = Key(key_id, secret, None if token == "" else token, ends)  # type: ignore[arg-type]
     check_key(found, names, ("", "", ""))
     if ends is not None and ends <= now:

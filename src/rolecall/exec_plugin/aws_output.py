@@ -14,7 +14,7 @@ from rolecall.exec_plugin.arguments import UsageError
 def render(answer: dict[str, object], form: str, query: str | None) -> str:
     """An answer as ``json``, ``yaml`` or ``text``, after a JMESPath query.
 
-    :raises UsageError: where the query is none.
+    :raises UsageError: if the query is not an expression.
     """
     found: Any = answer
     if query:
@@ -24,7 +24,7 @@ def render(answer: dict[str, object], form: str, query: str | None) -> str:
             found = jmespath.search(query, answer)
         except (jmespath.exceptions.JMESPathError, RecursionError) as error:
             line = " ".join(str(error).split())[:200]
-            raise UsageError(f"the query is no JMESPath expression: {line}") from None
+            raise UsageError(f"the query is not a JMESPath expression: {line}") from None
     if form == "json":
         return "" if found is None else json.dumps(found, indent=4, ensure_ascii=False) + "\n"
     if form == "yaml":
@@ -35,7 +35,7 @@ def render(answer: dict[str, object], form: str, query: str | None) -> str:
 
 
 def _lines(value: Any, name: str) -> list[str]:
-    """A row for the scalars of an object, by name; a row of its own, headed by its name, for each object in it."""
+    """A row for the scalars of an object, sorted by name; then a row for each object in it, its name first."""
     if isinstance(value, dict):
         scalars = [_scalar(value[key]) for key in sorted(value) if not isinstance(value[key], dict | list)]
         rows = ["\t".join([name.upper(), *scalars] if name else scalars)] if scalars else []

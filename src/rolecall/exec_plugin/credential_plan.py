@@ -161,9 +161,9 @@ def plan_credentials(environ: Mapping[str, str], config: AwsConfig, given_profil
     if found is not None:
         return found
     if not name:
-        nobody = Profile("")
-        nobody.values = config.profiles["default"].values if "default" in config.profiles else {}
-        return Plan(_machine_source(environ, nobody))
+        unnamed = Profile("")
+        unnamed.values = config.profiles["default"].values if "default" in config.profiles else {}
+        return Plan(_machine_source(environ, unnamed))
     # As botocore does for a profile without credentials of its own, such as one with a region only.
     return Plan(_machine_source(environ, config.profiles[name]))
 

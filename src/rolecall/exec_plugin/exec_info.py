@@ -19,8 +19,8 @@ DEFAULT_VERSION = f"{GROUP}v1beta1"
 VERSIONS = (f"{GROUP}v1", DEFAULT_VERSION)
 VARIABLE = "KUBERNETES_EXEC_INFO"
 _MAX_INFO = 1_048_576
-# What kubectl writes, unless it was told to describe the cluster too. To know these needs no JSON parser, whose import
-# takes longer than everything else for a kept token.
+# What kubectl writes, unless the kubeconfig asks it to describe the cluster too. These need no JSON parser: to import
+# one takes longer than all the rest for a kept token.
 _KNOWN = {
     f'{{"kind":"ExecCredential","apiVersion":"{version}","spec":{{"interactive":{interactive}}}}}': version
     for version in VERSIONS

@@ -10,24 +10,27 @@ if TYPE_CHECKING:
 
     from rolecall.exec_plugin.arguments import Flag
 
+_WIDTH, _COLUMN = 80, 34
 _EXIT_CODES = """\
 Exit codes: 0 the token is printed, 1 error, 2 usage, 130 interrupted."""
 
 _LIKE_AUTHENTICATOR = """\
 Usage: rolecall token -i CLUSTER [OPTIONS]
 
-  Print a token for a cluster, as kubectl asks for it. Takes the flags, variables
-  and configuration file of aws-iam-authenticator.
+  Print a token for a cluster, as kubectl asks for it. Takes the flags,
+  variables and configuration file of aws-iam-authenticator.
 
 Options:
 {flags}
-  Accepted and ignored: {ignored}
+{ignored}
 
 Environment:
-  KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID, DEFAULT_ROLE   as -i and -r
-  AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and others    as for the AWS CLI
-  ROLECALL_CACHE      file, keyring or off (default: file)
-  ROLECALL_CACHE_DIR  folder to keep sessions and tokens in (default: ~/.kube/cache/rolecall)
+  KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID  cluster id (-i)
+  DEFAULT_ROLE         role to assume (-r)
+  AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...  as for the AWS CLI
+  ROLECALL_CACHE       file, keyring or off (default: file)
+  ROLECALL_CACHE_DIR   folder for sessions and tokens
+                       (default: ~/.kube/cache/rolecall)
 
 Examples:
   rolecall token -i prod
@@ -44,7 +47,7 @@ Usage: rolecall eks get-token --cluster-name CLUSTER [OPTIONS]
 
 Options:
 {flags}
-  Accepted and ignored: {ignored}
+{ignored}
 
 Examples:
   rolecall eks get-token --cluster-name prod
@@ -85,8 +88,14 @@ def eks_help() -> str:
 
 
 def _filled(text: str, flags: Sequence[Flag]) -> str:
-    lines = [
-        f"  {', '.join(flag.names)} {flag.value}".rstrip().ljust(33) + f" {flag.text}" for flag in flags if flag.text
-    ]
-    ignored = ", ".join(flag.names[-1] for flag in flags if not flag.text)
+    from textwrap import fill, wrap
+
+    lines: list[str] = []
+    for flag in flags:
+        if flag.text:
+            first, *rest = wrap(flag.text, _WIDTH - _COLUMN, break_on_hyphens=False)
+            lines.append(f"  {', '.join(flag.names)} {flag.value}".rstrip().ljust(_COLUMN - 1) + f" {first}")
+            lines += [" " * _COLUMN + line for line in rest]
+    names = ", ".join(flag.names[-1] for flag in flags if not flag.text)
+    ignored = fill(f"Accepted and ignored: {names}", _WIDTH, initial_indent="  ", subsequent_indent="  ")
     return text.format(flags="\n".join(lines), ignored=ignored, exit_codes=_EXIT_CODES)

@@ -10,7 +10,7 @@ from rolecall.errors import RolecallError
 
 MAX_ID, MAX_SECRET, MAX_TOKEN = 128, 512, 65_536
 _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
-# A quote is no character of a secret or a session token; a shell or an editor left it there.
+# A quotation mark is never part of a secret or a session token; a shell or an editor left it there.
 _VISIBLE = frozenset(map(chr, range(0x21, 0x7F))) - frozenset("\"'`")
 _QUOTES = frozenset("\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb")
 

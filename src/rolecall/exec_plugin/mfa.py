@@ -19,20 +19,20 @@ _MAX_LINE = 256
 
 
 class NoTerminalError(RolecallError):
-    """Nobody can be asked."""
+    """There is no terminal to ask at, or no answer."""
 
 
 def ask_code(serial: str) -> str:
     """Six digits, as the person types them; they are not shown.
 
-    :raises NoTerminalError: without a terminal, or where nobody answers in time.
+    :raises NoTerminalError: without a terminal, or without an answer in time.
     """
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         raise NoTerminalError(
-            f"a code of the MFA device {serial} is needed, and there is no terminal to ask at",
-            advice="run the same `rolecall token` once in a terminal: its session is then used here until it ends",
+            f"a code of the MFA device {serial} is needed, but there is no terminal to ask at",
+            advice="run the same `rolecall token` once in a terminal; its session is then used here until it ends",
         ) from None
     try:
         with _hidden(terminal):
@@ -71,7 +71,7 @@ def _read_line(terminal: int, ends: float) -> str:
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([terminal], [], [], max(0.0, ends - time.monotonic()))
         if not ready:
-            raise NoTerminalError(f"nobody typed a code within {SECONDS:.0f} seconds", advice="try again")
+            raise NoTerminalError(f"no code was typed within {SECONDS:.0f} seconds", advice="try again")
         part = os.read(terminal, _MAX_LINE)
         if not part or len(line) > _MAX_LINE:
             raise NoTerminalError("the terminal gave no code", advice="try again")

@@ -50,7 +50,7 @@ def check_given(name: str, where: str) -> str:
 def derived(environ: Mapping[str, str], profile: str = "") -> str:
     """``PERSON@HOST`` of this machine: the account that is logged in, whatever the environment says of it.
 
-    An account that many people share, such as ``ubuntu``, names nobody: there it is ``PROFILE+ubuntu@HOST``.
+    An account that many people share, such as ``ubuntu``, names no person: there it is ``PROFILE+ubuntu@HOST``.
     """
     login = _login(environ)
     if login in _SHARED_LOGINS and profile not in ("", "default"):

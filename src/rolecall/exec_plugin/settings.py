@@ -55,7 +55,7 @@ def resolve_settings(
 ) -> Settings:
     """The settings of the command line, else of the environment, else of the profile.
 
-    :raises RolecallError: where a setting is not what it should be, or settings contradict each other.
+    :raises RolecallError: if a setting is not what it should be, or settings contradict each other.
     """
     values = config.profiles.get(profile or "default") or Profile(profile)
     region, region_from = _region(environ, values, region)
@@ -133,7 +133,7 @@ def check_endpoint(url: str, where: str, environ: Mapping[str, str]) -> str:
 def split_url(url: str) -> tuple[str, str, int, str]:
     """Scheme, host (an address of IPv6 in its brackets), port or 0, and the rest from the first slash on.
 
-    The host is empty if the text is not such a URL; nobody's name and password are taken.
+    The host is empty if the text is not such a URL; one with a user or a password is not.
     """
     scheme, slashes, rest = url.partition("://")
     place, slash, path = rest.partition("/")

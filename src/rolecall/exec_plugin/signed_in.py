@@ -29,7 +29,7 @@ _MARGIN = 30.0
 def proof_of_sign_in(source: Source, environ: Mapping[str, str], now: float) -> str:
     """What says who is signed in: a digest that changes with the sign-in.
 
-    :returns: empty if nobody is, it is over, or the file is not understood; then the source itself has to be asked.
+    :returns: empty if there is no sign-in, it is over, or the file is not understood; then the source has to be asked.
     """
     if source.kind == "sso":
         found = _object(_sso_file(source, environ))

@@ -1,4 +1,4 @@
-"""Ask a source for its credentials, whatever kind of source it is, and say in one voice why there are none."""
+"""Ask a source for its credentials, whatever kind of source it is, and say in the same words why there are none."""
 
 from __future__ import annotations
 

@@ -73,11 +73,11 @@ class Profile:
         self._places.setdefault("", section.where())
 
     def where(self, key: str = "") -> str:
-        """``FILE:LINE`` of a key, or of the profile where it has no such key."""
+        """``FILE:LINE`` of a key, or of the profile if it has no such key."""
         return self._places.get(key) or self._places.get("", "")
 
     def text(self, key: str) -> str | None:
-        """A key's value, ``None`` where it is not there; :class:`AwsConfigError` where it is a block."""
+        """A key's value, ``None`` if it is not there; :class:`AwsConfigError` if it is a block."""
         value = self.values.get(key)
         if isinstance(value, dict):
             raise AwsConfigError(
@@ -127,7 +127,7 @@ def file_paths(environ: Mapping[str, str]) -> tuple[str, str]:
 def read_aws_config(config_path: str, credentials_path: str) -> AwsConfig:
     """Both files as one; a file that is not there counts as empty.
 
-    :raises AwsConfigError: with file and line, where a file cannot be read or is not of this format.
+    :raises AwsConfigError: with file and line, if a file cannot be read or is not of this format.
     """
     found = AwsConfig(config_path, credentials_path)
     for section in read_sections(config_path).values():
@@ -151,7 +151,7 @@ def profile_of(header: str) -> str | None:
 
 
 def read_sections(path: str) -> dict[str, Section]:
-    """The sections of one file by what is between their brackets; none where there is no such file."""
+    """The sections of one file by what is between their brackets; none if there is no such file."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE + 1)
@@ -219,7 +219,7 @@ def parse_sections(text: str, path: str) -> dict[str, Section]:
 def _option(line: str, section: Section | None, where: str) -> tuple[str, str]:
     """Key and value of a line: the first ``=`` or ``:`` parts them."""
     if section is None:
-        raise AwsConfigError("a key stands before the first [section]", where=where)
+        raise AwsConfigError("there is a key before the first [section]", where=where)
     places = [place for place in (line.find("="), line.find(":")) if place >= 0]
     key = line[: min(places)].rstrip().lower() if places else ""
     if not key:
@@ -255,7 +255,7 @@ def _with_defaults(section: Section, defaults: Section) -> Section:
 
 
 def _name_after(kind: str, header: str) -> str | None:
-    """``NAME`` of ``[kind NAME]`` with the quotes of a shell; ``None`` where the section is not of that kind."""
+    """``NAME`` of ``[kind NAME]`` with the quotes of a shell; ``None`` if the section is not of that kind."""
     if not header.startswith(kind):
         return None
     if any(character in header for character in "'\"\\"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT = "rolecall 2"
 MAX_ENTRY = 65_536
 KEYRING_SERVICE = "rolecall"
-# Files of entries that ended long ago, and of locks that nobody asked for since, are removed when one is written.
+# Files of entries that ended long ago, and of locks that were not used since, are removed when one is written.
 _STALE_SECONDS = 2 * 86_400
 
 
@@ -92,7 +92,7 @@ class Cache:
             self._write(_name(kind, text), data)
 
     def lock(self, kind: str, binding: Mapping[str, object], seconds: float) -> Lock | None:
-        """The lock to hold while an entry is made; ``None`` where there is no folder to have it in."""
+        """The lock to hold while an entry is made; ``None`` if there is no folder to have it in."""
         from rolecall.local_files.locks import Lock
 
         folder = self._folder(create=True)
@@ -202,7 +202,7 @@ def _keyring_write(name: str, data: bytes, say: Callable[[str], None]) -> None:
 
 
 def _keyring_trouble(error: Exception) -> str:
-    """A keyring's back ends raise what they like; none of it may end a login."""
+    """A keyring's back ends raise any exception; none may end a login."""
     if isinstance(error, ImportError):
         return "there is no keyring package; install it: pip install 'rolecall[keyring]'"
     return f"the keyring does not answer ({type(error).__name__}); nothing is kept"

@@ -14,8 +14,8 @@ _MAX_NOTE = 4096
 class Lock:
     """An exclusive lock by a file of a private folder.
 
-    As a context manager it gives whether the lock was got within ``seconds``; ``False`` also where the file system
-    cannot lock. The caller decides what to do without it.
+    As a context manager it gives whether the lock was got within ``seconds``; ``False`` also if the file system
+    cannot lock. The caller decides what to do then.
     """
 
     __slots__ = ("_descriptor", "_folder", "_name", "_seconds", "_started", "_waited")
@@ -39,7 +39,7 @@ class Lock:
             if not self._wait(ends):
                 self._close()
                 return False
-            # Tidying up may have removed the file between opening and locking it: then nobody else sees this lock.
+            # Tidying up may have removed the file between opening and locking it: then no other process sees this lock.
             if self._folder.is_current(self._name, self._descriptor):
                 return True
             self._close()

@@ -1,6 +1,6 @@
 """AWS Signature Version 4: sign and verify, over raw bytes.
 
-The names are loaded when they are first asked for: whoever only mints a token (:mod:`rolecall.sigv4.presigned`) does
+The names are loaded when they are first asked for: who only mints a token (:mod:`rolecall.sigv4.presigned`) does
 not pay for the verifier and its nouns.
 """
 

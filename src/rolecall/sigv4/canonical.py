@@ -16,7 +16,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _BLOCK = 64
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
-# A key is good for one day, region and service; deriving it costs four times what using it costs.
+# A key is valid for one day, region and service; deriving it costs four times what using it costs.
 _MAX_KEYS = 4096
 _keys: dict[tuple[str, str, str, str], bytes] = {}
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")

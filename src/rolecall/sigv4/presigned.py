@@ -1,4 +1,4 @@
-"""A presigned query from plain values, with the fewest imports: a credential plugin starts anew for each command."""
+"""A presigned query from plain values, with few imports: kubectl starts the credential plugin for each command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def presigned_query(
     timestamp: str,
     expires: int,
 ) -> str:
-    """The query with its signature, good for ``expires`` seconds; the payload counts as empty.
+    """The query with its signature, valid for ``expires`` seconds; the payload counts as empty.
 
     :param query: the request's own query, encoded, or empty.
     :param headers: lower-case names in order with folded values; all of them are signed.

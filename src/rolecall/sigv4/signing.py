@@ -53,7 +53,7 @@ def sign(request: HttpRequest, credentials: Credentials, *, region: str, service
 def presign(
     request: HttpRequest, credentials: Credentials, *, region: str, service: str, now: datetime, expires: int
 ) -> HttpRequest:
-    """The request with its signature in the query, good for ``expires`` seconds; its payload counts as empty."""
+    """The request with its signature in the query, valid for ``expires`` seconds; its payload counts as empty."""
     query = presigned_query(
         request.method,
         request.path,

@@ -22,10 +22,13 @@ LEGACY_GLOBAL_REGIONS = frozenset(
 def sts_endpoint(region: str, *, fips: bool = False, dual_stack: bool = False, legacy: bool = False) -> tuple[str, str]:
     """The URL of STS, without a trailing slash, and the region to sign for.
 
-    :param region: empty or ``aws-global`` for the global endpoint of partition ``aws``.
+    :param region: empty or ``aws-global`` for the global endpoint of partition ``aws``. That has no FIPS and no
+        dual-stack host of its own; ``aws-global`` then means those of the region that it signs for.
     :param legacy: the global endpoint for the regions that were there before the regional ones.
-    :raises ValueError: where the text is not a region's name, or the partition has no such endpoint.
+    :raises ValueError: if the text is not a region's name, or the partition has no such endpoint.
     """
+    if region == "aws-global" and (fips or dual_stack):
+        region = PARTITIONS["aws"].global_region
     if region in ("", "aws-global") or (legacy and not fips and not dual_stack and region in LEGACY_GLOBAL_REGIONS):
         if fips or dual_stack:
             raise ValueError("the global endpoint of STS is neither FIPS nor dual-stack: name a region")
