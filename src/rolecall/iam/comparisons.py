@@ -12,10 +12,9 @@ from rolecall.iam.kindest import IsOpen, Sides, condition_hangs, open_variables,
 from rolecall.iam.operators import Operator
 from rolecall.iam.policy_model import PolicyDocument, Statement
 from rolecall.iam.principals import Principal
-from rolecall.iam.statements import action_fits, grant_of
+from rolecall.iam.statements import grant_of
 from rolecall.iam.variables import has_variables
 
-_ASSUMING = ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
 _Context = dict[str, tuple[str, ...]]
 
 
@@ -61,9 +60,11 @@ class Question:
 
 
 def question(role: TrustedRole, principal: Principal, sides: Sides, context: _Context, is_free: IsOpen) -> Question:
-    """The comparisons of the statements that can be about this caller, whatever it chooses."""
+    """The comparisons of the statements that can be about this caller, whatever it chooses.
+
+    :param sides: policies reduced to what they say about assuming roles.
+    """
     found: dict[Comparison, None] = {}
-    sessions: dict[str, None] = {}
     for policy in sides.documents():
         trust = policy is sides.policies.resource
         for statement in policy.statements:
@@ -72,10 +73,14 @@ def question(role: TrustedRole, principal: Principal, sides: Sides, context: _Co
                 bounded = sides.policies.boundary is not None
                 if not grant_of(statement, principal, role.principal_ids, bounded):
                     continue
-            if any(action_fits(statement, action) for action in _ASSUMING):
-                sessions |= dict.fromkeys(names)
-                found |= dict.fromkeys(_of_statement(statement, policy, context, is_free))
-    return Question(role, principal, context, is_free, tuple(found), tuple(sessions))
+            found |= dict.fromkeys(_of_statement(statement, policy, context, is_free))
+    return Question(role, principal, context, is_free, tuple(found), session_names(role.trust, principal))
+
+
+def session_names(trust: PolicyDocument, principal: Principal) -> tuple[str, ...]:
+    """The sessions of the caller's role that a trust policy names, or may name."""
+    statements = (*trust.statements, *(one.statement for one in trust.unclear))
+    return tuple(dict.fromkeys(name for statement in statements for name in _session_names(statement, principal)))
 
 
 def _session_names(statement: Statement, principal: Principal) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from rolecall.iam.doubts import at_widest, doubt_of
 from rolecall.iam.kindest import Sides
 from rolecall.iam.needs import Choice, Need, brought
 from rolecall.iam.policy_model import Doubt, PolicyKind, Principals, Statement
-from rolecall.iam.principal_index import ASSUME_ROLE, Caller, PolicyClass, PrincipalIndex
+from rolecall.iam.principal_index import ASSUME_ROLE, Caller, PolicyClass, PrincipalIndex, about_assuming
 from rolecall.iam.principals import Principal
 from rolecall.iam.request import AuthorizationRequest
 from rolecall.iam.search import Found, find_offer
@@ -84,6 +84,7 @@ class RoleTarget:
         self, role: TrustedRole, index: PrincipalIndex, accounts: Mapping[str, Account], now: datetime
     ) -> None:
         self._role, self._index, self._accounts, self._now = role, index, accounts, now
+        self._trust = about_assuming(role.trust)
         self._sides: dict[tuple[PolicyClass, bool], Sides] = {}
         # All that the trust policy says or may say.
         self._statements = (*role.trust.statements, *(one.statement for one in role.trust.unclear))
@@ -201,7 +202,7 @@ class RoleTarget:
         key = caller.policy_class, wide
         sides = self._sides.get(key)
         if sides is None:
-            policies = replace(caller.policy_class.policies, resource=self._role.trust)
+            policies = replace(caller.policy_class.policies, resource=self._trust)
             sides = self._sides[key] = Sides(at_widest(policies) if wide else policies)
         return find_offer(self._role, caller.principal, sides, self._now)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from rolecall.arn import PrincipalKind
 from rolecall.iam.compiled import CompiledPolicies, compile_policies
 from rolecall.iam.context_keys import has_several_values
 from rolecall.iam.policy_model import Condition, PolicyDocument, Statement
@@ -48,6 +49,7 @@ class Sides:
     def __init__(self, policies: PolicySet) -> None:
         self.policies = policies
         self._compiled: dict[frozenset[str], CompiledPolicies] = {}
+        self._open: dict[PrincipalKind, frozenset[str]] = {}
 
     def documents(self) -> Iterator[PolicyDocument]:
         """Each of them, the trust policy first."""
@@ -56,6 +58,14 @@ class Sides:
         yield from self.policies.identity
         if self.policies.boundary:
             yield self.policies.boundary
+
+    def open_keys(self, kind: PrincipalKind, is_open: IsOpen) -> frozenset[str]:
+        """All keys that are compared anywhere and that a kind of caller can choose; for one kind always the same."""
+        found = self._open.get(kind)
+        if found is None:
+            keys = (key for policy in self.documents() for key in _keys(policy))
+            found = self._open[kind] = frozenset(key for key in keys if is_open(key))
+        return found
 
     def kindest(self, keys: frozenset[str]) -> CompiledPolicies:
         """As if every Allow had the values of ``keys`` that it asks for, and no Deny those that it names."""
@@ -73,6 +83,17 @@ class Sides:
         return found
 
 
+def _keys(policy: PolicyDocument) -> Iterator[str]:
+    for statement in policy.statements:
+        texts = [*statement.resources, *statement.not_resources]
+        for condition in statement.conditions:
+            yield condition.key
+            texts += condition.values
+        for text in texts if policy.has_variables else ():
+            if "${" in text:
+                yield from (key.lower() for key in variable_keys(text) if not has_several_values(key))
+
+
 def _kindest(policy: PolicyDocument, is_open: IsOpen) -> PolicyDocument:
     return replace(policy, statements=tuple(_statements(policy, is_open)))
 
@@ -87,5 +108,7 @@ def _statements(policy: PolicyDocument, is_open: IsOpen) -> Iterator[Statement]:
                 yield statement
         elif anywhere:
             yield replace(statement, conditions=known, resources=("*",), not_resources=())
+        elif len(known) == len(statement.conditions):
+            yield statement
         else:
             yield replace(statement, conditions=known)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from rolecall.iam.assume_role import AssumeRoleRequest, TrustedRole, assume_role_context, may_assume_role
 from rolecall.iam.choices import choices_of
-from rolecall.iam.comparisons import Question, question
+from rolecall.iam.comparisons import Question, question, session_names
 from rolecall.iam.kindest import Sides
 from rolecall.iam.needs import (
     DEFAULT_SESSION,
@@ -49,31 +49,35 @@ def find_offer(role: TrustedRole, principal: Principal, sides: Sides, now: datet
     if may_assume_role(plain, principal, role, sides.kindest(frozenset()), context):
         return Found()
     tags = frozenset(key.lower() for key in role.tags)
-    asked = question(role, principal, sides, context, lambda key: is_free(key, principal.kind, tags))
-    if not (asked.comparisons or asked.sessions):
+
+    def free(key: str) -> bool:
+        return is_free(key, principal.kind, tags)
+
+    open_keys = sides.open_keys(principal.kind, free)
+    names = session_names(role.trust, principal)
+    if not names and not may_assume_role(plain, principal, role, sides.kindest(open_keys), context):
         return None
-    return _Search(asked, sides, now).run()
+    asked = question(role, principal, sides, context, free)
+    return _Search(asked, sides, open_keys, now).run() if asked.comparisons or names else None
 
 
 @dataclass(slots=True)
 class _Search:
     _question: Question
     _sides: Sides
+    _open: frozenset[str]
     _now: datetime
     _tries: int = 0
     _options: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
 
     def run(self) -> Found | None:
-        everything = frozenset(_keys_of(self._question))
-        if not self._question.sessions and not self._may((), everything):
-            return None
         choices = choices_of(self._question, self._now)
         # Session names first: a trust policy may name sessions, which no condition says.
         order = sorted(choices.options, key=lambda key: (key != "aws:userid", len(choices.options[key]), key))
         if not order:
             return None
         self._options = {key: choices.options[key] for key in order}
-        open_after = [everything & _open_keys(order[index:]) for index in range(len(order) + 1)]
+        open_after = [self._open & _open_keys(order[index:]) for index in range(len(order) + 1)]
         for most in (*(few for few in _FEW if few < len(order)), len(order)):
             for offer in self._offers((), 0, most, open_after):
                 return Found(self._fewest(offer) if most > _FEW[-1] else offer)
@@ -113,14 +117,6 @@ class _Search:
             if self._may(without, frozenset()):
                 offer = without
         return offer
-
-
-def _keys_of(asked: Question) -> Iterator[str]:
-    """The keys of which it is open at first what they will be."""
-    for one in asked.comparisons:
-        if one.key and asked.is_free(one.key):
-            yield one.key
-        yield from (key.lower() for key in one.free)
 
 
 # Which keys hang on a choice that was not made yet.
