@@ -1,4 +1,4 @@
-"""What a line is, one answer for each kind of text: whoever counts lines and whoever cuts them mean the same.
+"""What a line is, one answer for each kind of text: code that counts lines and code that cuts them mean the same.
 
 ``str.splitlines`` is neither of the two: it also ends a line at VT, FF, FS, GS, RS, and, in any text, at NEL, LS and PS
 (Python's documentation, ``str.splitlines``), which are ordinary characters of a person's comment.
@@ -10,7 +10,7 @@ import re
 
 _TEXT = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 # YAML 1.1, "Line Break Characters" (b-char), as libyaml and Go's yaml count them. A reader of YAML 1.2 knows the first
-# two alone; where that makes a difference a text is refused before it is edited.
+# two alone; if that makes a difference, a text is refused before it is edited.
 _YAML = re.compile(r"[^\r\n\x85\u2028\u2029]*(?:\r\n|[\r\n\x85\u2028\u2029])|[^\r\n\x85\u2028\u2029]+")
 _BREAKS = "\r\n\x85\u2028\u2029"
 
@@ -31,7 +31,7 @@ def yaml_lines(text: str, *, ends: bool = False) -> list[str]:
 
 
 def text_break(text: str) -> str:
-    """The line break of a text's first line; LF where it has none."""
+    """The line break of a text's first line; LF if it has none."""
     found = _TEXT.match(text)
     line = found[0] if found else ""
     return line[len(line.rstrip("\r\n")) :] or "\n"

@@ -282,7 +282,7 @@ def _read(path: Path) -> str:
 def _held(path: Path) -> Iterator[None]:
     """Hold a kubeconfig as kubectl does: by a file ``.lock`` beside it (client-go, ``clientcmd/config.go``).
 
-    In a folder that may not be written, as that of a bind-mounted file, there is no lock: what somebody else writes
+    In a folder that may not be written, as that of a bind-mounted file, there is no lock: what another program writes
     meanwhile is found when the text is compared before it is replaced.
     """
     lock = path.with_name(f"{path.name}.lock")

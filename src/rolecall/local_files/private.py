@@ -47,8 +47,8 @@ class PrivateFolder:
     Neither the folder nor a file is followed through a symbolic link, and what belongs to somebody else, or what others
     may read or write, is refused.
 
-    :raises NotPrivateError: where the folder itself is not private.
-    :raises OSError: where it cannot be made or opened.
+    :raises NotPrivateError: the folder itself is not private.
+    :raises OSError: it cannot be made or opened.
     """
 
     __slots__ = ("_descriptor", "path")
@@ -69,9 +69,9 @@ class PrivateFolder:
         os.close(self._descriptor)
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """A file's content; ``None`` where it is not there.
+        """A file's content; ``None`` if it is not there.
 
-        :raises NotPrivateError: where the file is a link, somebody else's, open to others, no plain file, or longer
+        :raises NotPrivateError: the file is a link, somebody else's, open to others, no plain file, or longer
             than ``limit`` bytes.
         """
         try:
@@ -119,12 +119,12 @@ class PrivateFolder:
             return
 
     def open_lock(self, name: str) -> int:
-        """A descriptor of a file to lock, made where it is not there."""
+        """A descriptor of a file to lock, made if it is not there."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         return os.open(name, flags, 0o600, dir_fd=self._descriptor)
 
     def is_current(self, name: str, descriptor: int) -> bool:
-        """Whether ``descriptor`` is still the file of that name: it may have been removed and made anew meanwhile."""
+        """Whether ``descriptor`` is still the file of that name: it may have been removed and made again meanwhile."""
         try:
             found = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
         except FileNotFoundError:

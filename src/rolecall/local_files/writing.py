@@ -310,7 +310,7 @@ def _create(target: str, data: bytes, mode: int | None) -> None:
             os.close(descriptor)
         # link(2) fails where there is a file by now, which rename(2) would remove.
         try:
-            os.link(temporary, target, follow_symlinks=False)
+            os.link(temporary, target)
         except FileExistsError:
             raise UnwritableError("somebody else made it meanwhile", where=target, advice="try again") from None
         except OSError:

@@ -405,6 +405,9 @@ def test_a_developer_with_a_cluster_and_a_role_arn_and_no_other_right(
         unknown = bob.rolecall(*command, "--role", "Bobs", code=1)
         assert "it is not known whether you can assume Bobs: IAM of account" in unknown.stderr
         assert "give the ARN of the role, which is then tried" in unknown.stderr
+    unlisted = bob.rolecall("kubeconfig", "--role", role, code=1)
+    assert "could not be listed" in unlisted.stderr
+    assert "name the cluster: --cluster NAME" in unlisted.stderr
     user = bob.rolecall("profiles", "--role", f"arn:aws:iam::{MAIN}:user/bob", code=1)
     assert "is not the ARN of a role" in user.stderr
 

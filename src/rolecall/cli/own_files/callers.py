@@ -1,4 +1,4 @@
-"""Who the caller is, and what they reach: by access.yaml where there is one, else by what they may read."""
+"""Who the caller is, and what they reach: from access.yaml if there is one, else from what they may read."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Question:
 
     :param file: access.yaml, or ``None``.
     :param every: every profile of the AWS CLI's files, not only the one in use.
-    :param clusters: names (patterns where there is a file); empty: all.
+    :param clusters: names (with a file also patterns); empty: all.
     :param roles: keys, names or ARNs; empty: all.
-    :param with_clusters: whether clusters are looked for where no file names them.
+    :param with_clusters: whether clusters are looked for if no file names them.
     """
 
     file: Path | None
@@ -80,9 +80,9 @@ def key_in_environment(given_profile: str, environ: Mapping[str, str]) -> bool:
 
 
 def find_reach(question: Question, environ: Mapping[str, str]) -> Found:
-    """What everybody reaches whose credentials are asked for.
+    """What the callers reach whose credentials are asked for.
 
-    :raises RolecallError: where nothing at all can be said.
+    :raises RolecallError: nothing at all is known.
     """
     found = Found(read_aws_config(*file_paths(environ)))
     loaded = load(question.file) if question.file is not None else None
@@ -125,7 +125,7 @@ def _refuse_unknown_roles(question: Question, found: Found) -> NoReturn:
 def _callers(
     question: Question, found: Found, environ: Mapping[str, str], *, offline: bool
 ) -> Iterator[tuple[Caller, AccountAccess]]:
-    """The profile in use, then all others where they are asked for; each identity once."""
+    """The profile in use, then all others if they are asked for; each identity once."""
     given = question.profile
     in_use = "" if key_in_environment(given, environ) else profile_name(environ, given or None)
     names = [in_use, *(sorted(found.config.profiles) if question.every else ())]
@@ -180,6 +180,9 @@ def _look(question: Question, found: Found, caller: Caller, access: AccountAcces
                 f"clusters of account {failure.place} could not be listed, so name them with --cluster: "
                 f"{failure.error.what}"
             )
+    if question.with_clusters and _named_roles(question.roles) and not addresses:
+        what = found.notes[-1] if found.notes else f"there is no cluster in {', '.join(regions)}"
+        raise RolecallError(what, where=f"account {access.account}", advice="name the cluster: --cluster NAME")
     progress = Progress(f"reading account {access.account}")
     try:
         reading = read_world(clients, addresses, now, with_rbac=False, progress=progress)

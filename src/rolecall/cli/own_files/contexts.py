@@ -81,7 +81,7 @@ def needed_settings(role: AssumableRole) -> dict[str, str]:
 
 
 def make_context(one: Reachable, cluster: EksCluster, tools: Tools, names: tuple[str, ...]) -> Context:
-    """The context of a cluster as a role, or as the caller; :class:`RolecallError` where no plugin can do that."""
+    """The context of a cluster as a role, or as the caller; :class:`RolecallError` if no plugin can do that."""
     return Context(
         names,
         context_key(one, cluster),
@@ -100,7 +100,7 @@ def context_key(one: Reachable, cluster: EksCluster) -> str:
 def context_names(found: Sequence[Reachable]) -> list[tuple[str, ...]]:
     """Names to choose from for each: CLUSTER/ROLE, then with the account, the region, and the role's own account.
 
-    A name that several would have is nobody's: ``prod/Admin`` must not mean one cluster or another by the order in
+    A name that several would have is used by none: ``prod/Admin`` must not mean one cluster or another by the order in
     which they were found.
     """
     candidates = []
@@ -144,7 +144,7 @@ def _exec(one: Reachable, tools: Tools) -> Exec:
         arguments += ["-s", role.session_name] if role.session_name and own is None else []
         arguments += ["-e", role.external_id] if role.external_id and own is None else []
     # The variable tells other tools which profile it is; the flag also beats a key in the environment, which would
-    # make somebody else of the person without a word.
+    # make the person somebody else without a message.
     arguments += ["--profile", profile] if profile else []
     return Exec(command, tuple(arguments), variables, "install rolecall, or write it again with --exec aws")
 
@@ -185,9 +185,9 @@ def make_profile(
 ) -> RoleProfile:
     """The profile by which ``source`` becomes a role.
 
-    :param regions: of the clusters that the role is for; where they differ, the caller's own counts.
-    :param mfa_serial: the caller's device; must be there where the role asks for a code.
-    :param duration: seconds; left out (0) where the role's session cannot last so long.
+    :param regions: of the clusters that the role is for; if they differ, the caller's own counts.
+    :param mfa_serial: the caller's device; needed if the role asks for a code.
+    :param duration: seconds; left out (0) if the role's session cannot last so long.
     """
     if role.mfa and not mfa_serial:
         raise RolecallError(

@@ -1,4 +1,4 @@
-"""Where the clusters are that somebody reaches, asked with the credentials that their contexts will use."""
+"""Where the clusters are that a person reaches, read with the credentials that their contexts will use."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from rolecall.exec_plugin.credential_plan import default_name, plan_credentials
 class Failed:
     """What could not be written, and why.
 
-    :param what: for a person; empty where the error says it.
-    :param cluster: its ARN, empty where it is about a role alone.
+    :param what: for a person; empty if the error says it.
+    :param cluster: its ARN; empty if it is about a role alone.
     """
 
     what: str
@@ -69,7 +69,7 @@ def describe(found: Found, tools: Tools, environ: Mapping[str, str]) -> Describe
 def try_roles(
     roles: Iterable[AssumableRole], caller: Caller, found: Found, tools: Tools, environ: Mapping[str, str]
 ) -> dict[AssumableRole, RolecallError]:
-    """The roles among ``roles`` that somebody refuses; those that ask for a code are not tried."""
+    """The roles among ``roles`` that STS refuses; those that ask for a code are not tried."""
     asking = _Asking(found, tools, environ)
     accesses = {role: asking.role_access(caller, role) for role in roles if not asking.asks(role, caller)}
     refused = read_endpoints({}, accesses.values()).refused
@@ -84,7 +84,7 @@ class _Asking:
         self._session = default_name((), environ)
 
     def accesses(self, one: Reachable) -> list[AccountAccess]:
-        """Those that need nobody to type a code: the role's, then the caller's."""
+        """Those for which no code must be typed: the role's, then the caller's."""
         accesses = []
         if one.role is not None and not self.asks(one.role, one.caller):
             accesses.append(self.role_access(one.caller, one.role))
@@ -93,7 +93,7 @@ class _Asking:
         return accesses
 
     def with_code(self, one: Reachable) -> AccountAccess | None:
-        """Those for which somebody types a code, of the cluster's account."""
+        """Those for which a person types a code, of the cluster's account."""
         if one.role is None:
             access = self._found.accesses[one.caller]
         elif (profile := self._tools.profile_of(one.caller, one.role)) is not None and self.asks(one.role, one.caller):
@@ -136,7 +136,7 @@ def _read(
 
 
 def _with_codes(endpoints: Endpoints, asking: _Asking, found: Found) -> Endpoints:
-    """Clusters that are left, by roles that somebody types a code for: one at a time, so that no two ask at once."""
+    """Clusters that are left, by roles that need a code: one at a time, so that no two ask at once."""
     left: dict[ClusterAddress, list[AccountAccess]] = {}
     for one in found.reach.clusters:
         if isinstance(endpoints.clusters[one.cluster], RolecallError) and (access := asking.with_code(one)):

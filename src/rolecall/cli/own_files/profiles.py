@@ -150,7 +150,7 @@ def _role_profiles(
 
 
 def _mfa_device(found: Found, caller: Caller) -> tuple[str, str]:
-    """The serial of the caller's MFA device, and what to say about it; empty where none is known."""
+    """The serial of the caller's MFA device, and a note about it; empty if none is known."""
     from rolecall.aws.mfa_devices import code_devices
     from rolecall.aws.session import AwsClients
 
