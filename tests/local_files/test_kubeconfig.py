@@ -5,6 +5,7 @@ Source of the format: Kubernetes documentation, "kubeconfig (v1)".
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -464,15 +465,31 @@ def test_what_is_not_a_kubeconfig_is_refused_with_its_line(tmp_path: Path, text:
     assert words in write_or_refuse(tmp_path / "config", text)
 
 
-def test_the_layout_of_a_persons_lists_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dash", [0, 2, 4])
+@pytest.mark.parametrize("step", [2, 4])
+def test_the_layout_of_a_persons_entries_stays(tmp_path: Path, dash: int, step: int) -> None:
     path = tmp_path / "config"
+    item, inner = " " * dash, " " * (dash + 2 + step)
     theirs = (
-        "apiVersion: v1\nkind: Config\nclusters:\n  # mine\n  - name: home\n    cluster:\n      server: https://10.0.0.1\n"
-        "users:\n  - name: me\n    user: {token: 'x'}\ncontexts:\n  - name: home\n    context:\n      cluster: home\n"
-    )
+        f"apiVersion: v1\nkind: Config\nclusters:\n{item}# mine\n{item}- name: home\n{item}  cluster:\n{inner}server: https://10.0.0.1\n\n"
+        f"users:\n{item}- name: me\n{item}  user: {{token: 'x'}}   # secret\ncontexts:\n{item}- name: home\n{item}  context:\n{inner}cluster: home\n"
+    )  # fmt: skip
     path.write_text(theirs)
     write_contexts([path], [context()])
     assert [line for line in theirs.splitlines() if line not in path.read_text().splitlines()] == []
+
+
+@pytest.mark.parametrize("indent", [None, 2, 4])
+def test_a_kubeconfig_in_json_stays_json(tmp_path: Path, indent: int | None) -> None:
+    path = tmp_path / "config"
+    theirs = {"apiVersion": "v1", "kind": "Config", "users": [{"name": "a", "user": {"token": "\u00fc"}}]}
+    path.write_text(json.dumps(theirs, indent=indent))
+    write_contexts([path], [context()])
+    found = json.loads(path.read_text())
+    assert path.read_text() == json.dumps(found, indent=indent, ensure_ascii=False) + "\n"
+    assert found["users"][0] == theirs["users"][0]
+    assert NAME in kubectl("config", "get-contexts", "-o", "name", kubeconfig=str(path))
+    assert write_contexts([path], [context()]).unchanged == (NAME,)
 
 
 def test_a_comment_that_stood_behind_a_removed_entry_stays(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ Source of the format: Kubernetes documentation, "kubeconfig (v1)"; what kubectl 
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, MutableMapping
@@ -127,9 +128,7 @@ class Kubeconfig:
         """
         if _plain(self._document) == self._before:
             return self.text
-        out = io.StringIO()
-        self._yaml.dump(self._document, out)
-        body = _with_comments(self._comments + out.getvalue(), self._body)
+        body = self._dumped()
         new = self._mark + (body.replace("\n", self._break) if self._break != "\n" else body)
         if not _is_alike(self.text, new):
             raise KubeconfigError(
@@ -138,6 +137,15 @@ class Kubeconfig:
                 advice="name another file with --kubeconfig, and both in KUBECONFIG",
             )
         return new
+
+    def _dumped(self) -> str:
+        if (indent := _json_indent(self._body)) is not None:
+            # kubectl reads JSON too, and whoever else reads this file may read nothing else.
+            return json.dumps(_plain(self._document), indent=indent or None, ensure_ascii=False, default=str) + "\n"
+        self._yaml.map_indent = _map_indent(self._document)
+        out = io.StringIO()
+        self._yaml.dump(self._document, out)
+        return _with_comments(self._comments + out.getvalue(), self._body)
 
     def _parse(self, body: str) -> MutableMapping[str, Any]:
         from ruamel.yaml.error import YAMLError
@@ -208,6 +216,29 @@ def _round_trip(body: str) -> Any:
         offset = min(len(found[1]), 8)
         yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
     return yaml
+
+
+def _json_indent(body: str) -> int | None:
+    """How far a JSON text is indented; ``None`` for a text that is not JSON."""
+    if not body.lstrip().startswith("{"):
+        return None
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    found = re.search(r"\n( *)\S", body.strip())
+    return len(found[1]) if found else 0
+
+
+def _map_indent(document: Mapping[str, Any]) -> int:
+    """How far the file indents a mapping in a mapping: its first one decides."""
+    for section, member in SECTIONS.items():
+        for item in document.get(section) or ():
+            inner = item.get(member) if isinstance(item, Mapping) else None
+            outer, below = getattr(item, "lc", None), getattr(inner, "lc", None)
+            if inner and outer is not None and below is not None and below.line and not _is_flow(inner):
+                return min(max(int(below.col or 0) - int(outer.col or 0), 2), 8)
+    return 2
 
 
 def _written(value: Any, *, flow: bool) -> Any:
