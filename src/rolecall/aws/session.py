@@ -310,8 +310,14 @@ def _assumed(endpoint: str) -> dict[str, Any]:
 
 def identify(profile: str = "", region: str = "") -> AccountAccess:
     """How the caller's own account is reached, by asking STS which account the credentials are of."""
+    return identify_with_date(profile, region)[0]
+
+
+def identify_with_date(profile: str = "", region: str = "") -> tuple[AccountAccess, str]:
+    """As :func:`identify`, with the ``Date`` header of the answer: the clock of AWS; empty if it had none."""
     session = _session(profile)
     with explained(f"profile {profile}" if profile else "the environment's credentials"):
         region = region or session.get_config_variable("region") or ""
-        account = session.create_client("sts", region_name=region or None).get_caller_identity()["Account"]
-    return AccountAccess(str(account), profile, region=region)
+        found = session.create_client("sts", region_name=region or None).get_caller_identity()
+    date = found["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
+    return AccountAccess(str(found["Account"]), profile, region=region), str(date)

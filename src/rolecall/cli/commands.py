@@ -56,6 +56,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     "Lab": (Command("lab", "lab:app", "Run AWS and Kubernetes on this machine"),),
     "About rolecall": (
+        Command("doctor", "doctor:doctor", "Check credentials, clock, network and files"),
+        Command("permissions", "permissions:permissions", "Print the rights that a command needs"),
         Command("schema", "schema:schema", "Print the JSON Schema of a file or document"),
         Command("version", "about:version", "Print the version", go_flags=True),
         Command("help", "about:help_for", "Show the help of a command", go_flags=True),
