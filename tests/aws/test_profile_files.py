@@ -59,6 +59,27 @@ def test_the_place_is_named(tmp_path: Path, kind: str) -> None:
         assert str(tmp_path / ".aws" / "config") in error.value.where
 
 
+@pytest.mark.parametrize("stain", ["\n", " ", '"', "\u200b"])
+def test_a_key_that_cannot_be_one_is_named(tmp_path: Path, stain: str) -> None:
+    home = {"HOME": str(tmp_path)}
+    key = {"AWS_ACCESS_KEY_ID": f"AKIAIOSFODNN7EXAMPLE{stain}", "AWS_SECRET_ACCESS_KEY": "s"}
+    with pytest.raises(RolecallError, match="AWS_ACCESS_KEY_ID has"):
+        check_profile_files("", {**home, **key})
+    write(
+        tmp_path, GOOD + "[profile dev]\nrole_arn = r\nsource_profile = ann\n[profile round]\nsource_profile = round\n"
+    )
+    for profile in ("ann", "dev", "round"):
+        check_profile_files(profile, {**home, **key})
+    if stain.strip():
+        (tmp_path / ".aws" / "credentials").write_text(
+            f"[ann]\naws_access_key_id = AKIA{stain}\naws_secret_access_key = s\n"
+        )
+        for profile in ("ann", "dev"):
+            with pytest.raises(RolecallError) as error:
+                check_profile_files(profile, home)
+            assert error.value.where.endswith("credentials:2")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_ends_in_a_traceback(tmp_path: Path, command: str) -> None:
     # One file for each command, so that the suite stays short: all kinds are tested above, on what they all call.

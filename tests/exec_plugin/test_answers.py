@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from exec_plugin_person import Person
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.answers import key_of, read_answer
+from rolecall.exec_plugin.aws_times import read_http_date, read_moment
 from rolecall.exec_plugin.credential_plan import Source
-from rolecall.exec_plugin.moments import read_http_date, read_moment
 from rolecall.exec_plugin.process_source import MAX_OUTPUT, ask_process
 from rolecall.exec_plugin.signed_in import login_key, proof_of_sign_in
 

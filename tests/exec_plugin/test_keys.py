@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exec_plugin_person import ROLE, Person
+from rolecall.access_keys import InvalidKeyError, Key, check_key
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.credential_plan import plan_credentials
-from rolecall.exec_plugin.keys import InvalidKeyError, Key, check_key
 from rolecall.local_files.aws_config import read_aws_config
 
 ID, SECRET, TOKEN = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "IQoJb3JpZ2luX2VjE/+=="

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 
+from rolecall.access_keys import Key, check_key
 from rolecall.errors import RolecallError
-from rolecall.exec_plugin.keys import Key, check_key
-from rolecall.exec_plugin.moments import read_moment
+from rolecall.exec_plugin.aws_times import read_moment
 
 
 class InvalidAnswerError(RolecallError):

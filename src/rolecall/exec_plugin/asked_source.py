@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from rolecall.access_keys import Key
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.credential_plan import check_source
-from rolecall.exec_plugin.keys import Key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

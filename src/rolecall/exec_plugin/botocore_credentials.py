@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rolecall.access_keys import Key, check_key
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.credential_plan import Source
-from rolecall.exec_plugin.keys import Key, check_key
 from rolecall.exec_plugin.settings import Settings
 
 _NAMES = ("the access key id", "the secret access key", "the session token")

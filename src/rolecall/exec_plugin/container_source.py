@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from rolecall.access_keys import Key
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.answers import InvalidAnswerError, key_of, read_answer
 from rolecall.exec_plugin.https_client import Answer, UnreachableError, request
-from rolecall.exec_plugin.keys import Key
 from rolecall.exec_plugin.settings import Settings, is_loopback, split_url
 
 RELATIVE, FULL = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"

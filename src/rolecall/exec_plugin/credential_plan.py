@@ -11,20 +11,18 @@ from __future__ import annotations
 import os
 from binascii import crc32
 
-from rolecall.exec_plugin.keys import Key, check_key
 from rolecall.local_files.aws_config import AwsConfigError, Profile, Section, no_such_profile
+from rolecall.local_files.aws_keys import ENVIRONMENT, environment_key, section_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rolecall.access_keys import Key
     from rolecall.local_files.aws_config import AwsConfig
 
-ENVIRONMENT = "the environment"
 _NAMED_SOURCES = {"Ec2InstanceMetadata": "instance", "EcsContainer": "container"}
 _CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-_KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
-_KEY_SETTINGS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token")
 # The AWS SDKs and Tools reference guide, "IMDS credential provider".
 _METADATA_SETTINGS = (
     "ec2_metadata_service_endpoint",
@@ -169,21 +167,12 @@ def plan_credentials(environ: Mapping[str, str], config: AwsConfig, given_profil
 
 
 def environment_source(environ: Mapping[str, str]) -> Source:
-    """The key in the environment (AWS CLI user guide, "Environment variables to configure the AWS CLI")."""
-    secret = environ.get("AWS_SECRET_ACCESS_KEY")
-    if not environ.get("AWS_ACCESS_KEY_ID") or not secret:
-        missing = "AWS_SECRET_ACCESS_KEY" if environ.get("AWS_ACCESS_KEY_ID") else "AWS_ACCESS_KEY_ID"
-        raise AwsConfigError(
-            f"{missing} is not set", where=ENVIRONMENT, advice="set both halves of the key, or neither"
-        )
-    named = next((name for name in _KEY_VARIABLES[2:] if environ.get(name)), _KEY_VARIABLES[2])
-    expires = None
+    """The key in the environment, with its end if ``AWS_CREDENTIAL_EXPIRATION`` says it."""
+    key = environment_key(environ)
     if moment := environ.get("AWS_CREDENTIAL_EXPIRATION"):
-        from rolecall.exec_plugin.moments import read_moment
+        from rolecall.exec_plugin.aws_times import read_moment
 
-        expires = read_moment(moment, f"AWS_CREDENTIAL_EXPIRATION in {ENVIRONMENT}")
-    key = Key(environ["AWS_ACCESS_KEY_ID"], secret, environ.get(named) or None, expires)
-    check_key(key, (*_KEY_VARIABLES[:2], named), (ENVIRONMENT,) * 3, "set it again, without anything around it")
+        key.expires = read_moment(moment, f"AWS_CREDENTIAL_EXPIRATION in {ENVIRONMENT}")
     return Source("key", "", ENVIRONMENT, key=key)
 
 
@@ -327,21 +316,7 @@ def check_source(source: Source) -> None:
 
 
 def _key_source(profile: Profile, section: Section) -> Source:
-    """The key written in a profile; both halves have to be in the same file."""
-    texts = {}
-    for name in _KEY_SETTINGS:
-        value = section.values.get(name)
-        if isinstance(value, dict):
-            raise AwsConfigError(f"{name} of profile {profile.name!r} is a block of keys", where=section.where(name))
-        texts[name] = value or ""
-    if not texts["aws_access_key_id"] or not texts["aws_secret_access_key"]:
-        missing = "aws_secret_access_key" if texts["aws_access_key_id"] else "aws_access_key_id"
-        raise AwsConfigError(f"profile {profile.name!r} has no {missing}", where=section.where("aws_access_key_id"))
-    named = "aws_security_token" if texts["aws_security_token"] else "aws_session_token"
-    key = Key(texts["aws_access_key_id"], texts["aws_secret_access_key"], texts[named] or None)
-    names = ("aws_access_key_id", "aws_secret_access_key", named)
-    places = (section.where(names[0]), section.where(names[1]), section.where(names[2]))
-    check_key(key, names, places, "write it without quotation marks or anything else around it")
+    key = section_key(section, profile.name)
     return Source("key", profile.name, section.where("aws_access_key_id"), key=key)
 
 

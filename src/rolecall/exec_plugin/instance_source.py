@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from rolecall.access_keys import Key
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.answers import InvalidAnswerError, key_of, read_answer
 from rolecall.exec_plugin.https_client import Answer, UnreachableError, request
-from rolecall.exec_plugin.keys import Key
 from rolecall.exec_plugin.settings import Settings, split_url
 
 _IPV4, _IPV6 = "http://169.254.169.254", "http://[fd00:ec2::254]"

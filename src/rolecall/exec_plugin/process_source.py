@@ -14,9 +14,9 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
+from rolecall.access_keys import Key
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.answers import InvalidAnswerError, key_of, read_answer
-from rolecall.exec_plugin.keys import Key
 
 MAX_OUTPUT = 65_536
 _MAX_ERRORS = 4_096

@@ -9,9 +9,9 @@ failure is theirs too.
 
 from __future__ import annotations
 
+from rolecall.access_keys import Key
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.asked_source import AskedSource, keep, read_kept
-from rolecall.exec_plugin.keys import Key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

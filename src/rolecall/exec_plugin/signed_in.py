@@ -11,9 +11,9 @@ import os
 from hashlib import sha1, sha256
 from typing import Any
 
+from rolecall.access_keys import Key, check_key
 from rolecall.errors import RolecallError
-from rolecall.exec_plugin.keys import Key, check_key
-from rolecall.exec_plugin.moments import read_moment
+from rolecall.exec_plugin.aws_times import read_moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

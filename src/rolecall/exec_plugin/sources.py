@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rolecall.access_keys import Key
     from rolecall.exec_plugin.credential_plan import Source
-    from rolecall.exec_plugin.keys import Key
     from rolecall.exec_plugin.settings import Settings
 
 _ADVICE = {

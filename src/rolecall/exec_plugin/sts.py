@@ -10,11 +10,11 @@ import time
 from collections.abc import Mapping
 
 import rolecall
+from rolecall.access_keys import InvalidKeyError, Key, check_key
 from rolecall.errors import RolecallError
+from rolecall.exec_plugin.aws_times import read_http_date, read_moment
 from rolecall.exec_plugin.credential_plan import Hop
 from rolecall.exec_plugin.https_client import Answer, UnreachableError, request
-from rolecall.exec_plugin.keys import InvalidKeyError, Key, check_key
-from rolecall.exec_plugin.moments import read_http_date, read_moment
 from rolecall.exec_plugin.settings import Settings
 from rolecall.sigv4.authorization import authorization
 from rolecall.sigv4.canonical import encode

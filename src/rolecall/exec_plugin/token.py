@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rolecall.access_keys import Key
     from rolecall.exec_plugin.credential_plan import Plan
-    from rolecall.exec_plugin.keys import Key
     from rolecall.exec_plugin.login import Login
     from rolecall.exec_plugin.sessions import Sessions
     from rolecall.local_files.cache import Cache, Entry
