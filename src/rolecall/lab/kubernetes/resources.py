@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rolecall.lab.kubernetes import decoding, operations, protobuf
+from rolecall.lab.kubernetes import decoding, protobuf, writing
 from rolecall.lab.kubernetes.authentication import Caller
 from rolecall.lab.kubernetes.authorization import Authorization
 from rolecall.lab.kubernetes.kinds import AUTHENTICATION, AUTHORIZATION, Resource
-from rolecall.lab.kubernetes.operations import Operations, Write, manager_name
+from rolecall.lab.kubernetes.lists import Lists
+from rolecall.lab.kubernetes.operations import Operations
 from rolecall.lab.kubernetes.requests import ApiRequest
 from rolecall.lab.kubernetes.reviews import Reviews
 from rolecall.lab.kubernetes.schemas import definitions
-from rolecall.lab.kubernetes.selectors import field_selector, label_selector
 from rolecall.lab.kubernetes.service_account_tokens import ServiceAccountTokens
 from rolecall.lab.kubernetes.status import (
     StatusError,
     bad_request,
     conflict,
-    expired,
     invalid_options,
     no_such_path,
     not_found,
     unsupported_media_type,
-    version_too_large,
 )
 from rolecall.lab.kubernetes.store import ObjectStore
+from rolecall.lab.kubernetes.writing import Write, manager_name
 
-MAX_LIMIT = 10_000
 MAX_MANAGER = 128
 _JSON, _YAML = "application/json", "application/yaml"
-_PATCHES = (operations.APPLY, operations.JSON, operations.MERGE, operations.STRATEGIC)
+_PATCHES = (writing.APPLY, writing.JSON, writing.MERGE, writing.STRATEGIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +59,17 @@ class Resources:
         self._reviews = reviews
         self._tokens = tokens
         self._authorization = authorization
+        self._lists = Lists(store)
 
     def get(self, resource: Resource, asked: ApiRequest) -> Mapping[str, Any]:
         if asked.subresource not in ("", "status"):
             raise no_such_path()
-        self._check_version(resource, asked)
+        self._lists.check_version(resource, asked)
         return self._operations.get(resource, _namespace(resource, asked), asked.name)
 
     def list(self, resource: Resource, asked: ApiRequest) -> tuple[list[Any], dict[str, Any]]:
         """The objects of a list and the list's metadata."""
-        labels = label_selector(asked.parameters.get("labelSelector", ""))
-        fields = field_selector(asked.parameters.get("fieldSelector", ""), resource)
-        self._check_version(resource, asked)
-        found = [
-            one
-            for one in self._store.listed(resource.key, asked.namespace)
-            if (labels is None or labels(one)) and (fields is None or fields(one))
-        ]
-        limit = min(asked.number("limit") or MAX_LIMIT, MAX_LIMIT)
-        version, after = self._continued(resource, asked)
-        if after is not None:
-            found = [one for one in found if _place(one) > after]
-        metadata: dict[str, Any] = {"resourceVersion": str(version)}
-        if len(found) > limit:
-            last = _place(found[limit - 1])
-            metadata["continue"] = base64.urlsafe_b64encode(json.dumps([version, *last]).encode()).decode()
-            if labels is None and fields is None:
-                metadata["remainingItemCount"] = len(found) - limit
-            found = found[:limit]
-        return found, metadata
+        return self._lists.read(resource, asked)
 
     async def write(
         self, resource: Resource, asked: ApiRequest, body: bytes, content_type: str, agent: str, caller: Caller
@@ -205,40 +182,6 @@ class Resources:
             asked.flag("force"),
         )
 
-    def _continued(self, resource: Resource, asked: ApiRequest) -> tuple[int, tuple[str, str] | None]:
-        """The version of the list's beginning and the place after which it goes on.
-
-        A page shows what is there now. Who watches from the list's version afterwards hears of every change since, so
-        that version must still be in the history.
-        """
-        token = asked.parameters.get("continue", "")
-        if not token:
-            return self._store.version, None
-        if asked.parameters.get("resourceVersion", "") not in ("", "0"):
-            raise bad_request("specifying resource version is not allowed when using continue")
-        try:
-            version, namespace, name = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-            begun, after = int(version), (str(namespace), str(name))
-        except (binascii.Error, ValueError, TypeError):
-            raise bad_request("invalid continue token: continue key is not valid") from None
-        if self._store.since(begun, resource.key) is None:
-            raise expired("The provided continue parameter is too old to display a consistent list result")
-        return begun, after
-
-    def _check_version(self, resource: Resource, asked: ApiRequest) -> None:
-        """Source: Kubernetes documentation, "Kubernetes API Concepts", semantics for get and list."""
-        wanted, match = asked.number("resourceVersion"), asked.parameters.get("resourceVersionMatch", "")
-        if match and wanted is None:
-            why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-            raise invalid_options("ListOptions", ("FieldValueForbidden", "resourceVersionMatch", why))
-        if match not in ("", "Exact", "NotOlderThan"):
-            why = f'Unsupported value: "{match[:40]}": supported values: "Exact", "NotOlderThan"'
-            raise invalid_options("ListOptions", ("FieldValueNotSupported", "resourceVersionMatch", why))
-        if (wanted or 0) > self._store.version:
-            raise version_too_large(wanted or 0, self._store.version)
-        if match == "Exact" and self._store.since(wanted or 0, resource.key) != []:
-            raise expired(f"The resourceVersion for the provided list is too old: {wanted}")
-
 
 def _check_options(asked: ApiRequest, media_type: str) -> None:
     """Source: kubernetes ``staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go``."""
@@ -258,11 +201,11 @@ def _check_options(asked: ApiRequest, media_type: str) -> None:
     if len(manager) > MAX_MANAGER:
         why = f"Too long: may not be more than {MAX_MANAGER} bytes"
         raise invalid_options(kind, ("FieldValueTooLong", "fieldManager", why))
-    if asked.verb == "patch" and media_type == operations.APPLY and not manager:
+    if asked.verb == "patch" and media_type == writing.APPLY and not manager:
         raise invalid_options(
             kind, ("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
         )
-    if asked.verb == "patch" and media_type != operations.APPLY and given("force"):
+    if asked.verb == "patch" and media_type != writing.APPLY and given("force"):
         raise invalid_options(
             kind, ("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
         )
@@ -281,10 +224,6 @@ def items_of(resource: Resource, found: Sequence[Mapping[str, Any]]) -> list[Map
     if resource.is_custom:
         return list(found)
     return [{key: value for key, value in one.items() if key not in ("apiVersion", "kind")} for one in found]
-
-
-def _place(found: Mapping[str, Any]) -> tuple[str, str]:
-    return found["metadata"].get("namespace", ""), found["metadata"]["name"]
 
 
 def _decoded(body: bytes, media_type: str, mode: str) -> tuple[dict[str, Any], list[str]]:

@@ -119,9 +119,13 @@ class ControlPlane:
 
     async def _launch(self, etcd_client: int, etcd_peer: int) -> None:
         folder = self._files.folder
+        etcd = _etcd(self._binaries.etcd, self._files, etcd_client, etcd_peer)
+        apiserver = _apiserver(
+            self._binaries.apiserver, self._files, self._webhooks, self._issuer, self.port, etcd_client
+        )
         programs: list[dict[str, Any]] = [
-            {"command": self._etcd(etcd_client, etcd_peer), "log": str(folder / "etcd.log"), "port": etcd_client},
-            {"command": self._apiserver(etcd_client), "log": str(folder / "kube-apiserver.log")},
+            {"command": etcd, "log": str(folder / "etcd.log"), "port": etcd_client},
+            {"command": apiserver, "log": str(folder / "kube-apiserver.log")},
         ]
         for one in programs:
             # The log of this start alone, so that its end says why a start failed.
@@ -162,76 +166,79 @@ class ControlPlane:
                 words += [f"{name}: {line[:300]}" for line in lines]
         return "\n".join(words)
 
-    def _etcd(self, client: int, peer: int) -> list[str]:
-        files, clients, peers = self._files, f"https://{HOST}:{client}", f"https://{HOST}:{peer}"
-        return [
-            str(self._binaries.etcd),
-            *_flags(
-                name="cluster",
-                data_dir=files.folder / "etcd",
-                listen_client_urls=clients,
-                advertise_client_urls=clients,
-                cert_file=files.etcd_serving,
-                key_file=files.etcd_serving,
-                trusted_ca_file=files.etcd_ca,
-                client_cert_auth="true",
-                # A cluster of one has no peers, and accepts none.
-                listen_peer_urls=peers,
-                initial_advertise_peer_urls=peers,
-                initial_cluster=f"cluster={peers}",
-                peer_cert_file=files.etcd_serving,
-                peer_key_file=files.etcd_serving,
-                peer_trusted_ca_file=files.etcd_ca,
-                peer_client_cert_auth="true",
-                # The gateway would call etcd itself with the server's certificate, which is none for clients.
-                enable_grpc_gateway="false",
-                log_level="warn",
-            ),
-        ]
 
-    def _apiserver(self, etcd: int) -> list[str]:
-        files, webhooks = self._files, self._webhooks
-        authorization: dict[str, object] = {"authorization_mode": "RBAC"}
-        if webhooks.authorization is not None:
-            authorization = {
-                "authorization_mode": "RBAC,Webhook",
-                "authorization_webhook_config_file": webhooks.authorization,
-                "authorization_webhook_version": "v1",
-                # A change of access in EKS is in force with the next request.
-                "authorization_webhook_cache_authorized_ttl": "0s",
-                "authorization_webhook_cache_unauthorized_ttl": "0s",
-            }
-        return [
-            str(self._binaries.apiserver),
-            *_flags(
-                etcd_servers=f"https://{HOST}:{etcd}",
-                etcd_cafile=files.etcd_ca,
-                etcd_certfile=files.etcd_client,
-                etcd_keyfile=files.etcd_client,
-                bind_address=HOST,
-                advertise_address=HOST,
-                secure_port=self.port,
-                cert_dir=files.folder,
-                tls_cert_file=files.serving,
-                tls_private_key_file=files.serving,
-                client_ca_file=files.ca,
-                service_account_issuer=self._issuer,
-                service_account_key_file=files.service_account_public_key,
-                service_account_signing_key_file=files.service_account_key.path,
-                # What the embedded server and EKS expect of a token that names no audience.
-                api_audiences="https://kubernetes.default.svc",
-                service_cluster_ip_range="10.100.0.0/16",
-                endpoint_reconciler_type="none",
-                # There are no pods that a service account could be put into.
-                disable_admission_plugins="ServiceAccount",
-                authentication_token_webhook_config_file=webhooks.authentication,
-                authentication_token_webhook_version="v1",  # noqa: S106
-                # The API server keeps every token that was good for ten seconds in any case; nothing is kept longer.
-                authentication_token_webhook_cache_ttl="0s",  # noqa: S106
-                profiling="false",
-                **authorization,
-            ),
-        ]
+def _etcd(program: Path, files: ControlPlaneFiles, client: int, peer: int) -> list[str]:
+    clients, peers = f"https://{HOST}:{client}", f"https://{HOST}:{peer}"
+    return [
+        str(program),
+        *_flags(
+            name="cluster",
+            data_dir=files.folder / "etcd",
+            listen_client_urls=clients,
+            advertise_client_urls=clients,
+            cert_file=files.etcd_serving,
+            key_file=files.etcd_serving,
+            trusted_ca_file=files.etcd_ca,
+            client_cert_auth="true",
+            # A cluster of one has no peers, and accepts none.
+            listen_peer_urls=peers,
+            initial_advertise_peer_urls=peers,
+            initial_cluster=f"cluster={peers}",
+            peer_cert_file=files.etcd_serving,
+            peer_key_file=files.etcd_serving,
+            peer_trusted_ca_file=files.etcd_ca,
+            peer_client_cert_auth="true",
+            # The gateway would call etcd itself with the server's certificate, which is none for clients.
+            enable_grpc_gateway="false",
+            log_level="warn",
+        ),
+    ]
+
+
+def _apiserver(
+    program: Path, files: ControlPlaneFiles, webhooks: Webhooks, issuer: str, port: int, etcd: int
+) -> list[str]:
+    authorization: dict[str, object] = {"authorization_mode": "RBAC"}
+    if webhooks.authorization is not None:
+        authorization = {
+            "authorization_mode": "RBAC,Webhook",
+            "authorization_webhook_config_file": webhooks.authorization,
+            "authorization_webhook_version": "v1",
+            # A change of access in EKS is in force with the next request.
+            "authorization_webhook_cache_authorized_ttl": "0s",
+            "authorization_webhook_cache_unauthorized_ttl": "0s",
+        }
+    return [
+        str(program),
+        *_flags(
+            etcd_servers=f"https://{HOST}:{etcd}",
+            etcd_cafile=files.etcd_ca,
+            etcd_certfile=files.etcd_client,
+            etcd_keyfile=files.etcd_client,
+            bind_address=HOST,
+            advertise_address=HOST,
+            secure_port=port,
+            cert_dir=files.folder,
+            tls_cert_file=files.serving,
+            tls_private_key_file=files.serving,
+            client_ca_file=files.ca,
+            service_account_issuer=issuer,
+            service_account_key_file=files.service_account_public_key,
+            service_account_signing_key_file=files.service_account_key.path,
+            # What the embedded server and EKS expect of a token that names no audience.
+            api_audiences="https://kubernetes.default.svc",
+            service_cluster_ip_range="10.100.0.0/16",
+            endpoint_reconciler_type="none",
+            # There are no pods that a service account could be put into.
+            disable_admission_plugins="ServiceAccount",
+            authentication_token_webhook_config_file=webhooks.authentication,
+            authentication_token_webhook_version="v1",  # noqa: S106
+            # The API server keeps every token that was good for ten seconds in any case; nothing is kept longer.
+            authentication_token_webhook_cache_ttl="0s",  # noqa: S106
+            profiling="false",
+            **authorization,
+        ),
+    ]
 
 
 def _flags(**values: Any) -> Sequence[str]:
