@@ -50,12 +50,12 @@ class StandIn(asyncio.Protocol):
             self._transport.write(ANSWER * ended)
 
 
-async def serve(certificate: str, key: str) -> None:
+async def serve(certificate: str, key: str, port: int) -> None:
     tls = None
     if certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificate, key)
-    server = await asyncio.get_running_loop().create_server(StandIn, "127.0.0.1", 0, ssl=tls, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(StandIn, "127.0.0.1", port, ssl=tls, backlog=1024)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
@@ -65,5 +65,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--certificate", default="")
     parser.add_argument("--key", default="")
+    parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
-    uvloop.run(serve(options.certificate, options.key))
+    uvloop.run(serve(options.certificate, options.key, options.port))

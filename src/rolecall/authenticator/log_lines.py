@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50, "panic": 60}
 _NAMES = {5: "trace", 10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal", 60: "panic"}
 _BARE = re.compile(r"[A-Za-z0-9_./@^+-]*", re.ASCII)
+_PRINTABLE = re.compile(r"[ !#-\[\]-~]*", re.ASCII)
 # Go's escapes of strconv.Quote; every other character that does not show is written as its number.
 _ESCAPES = dict(zip('\a\b\f\n\r\t\v"\\', ("\\a", "\\b", "\\f", "\\n", "\\r", "\\t", "\\v", '\\"', "\\\\"), strict=True))
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
@@ -88,7 +89,10 @@ class Log:
 def quoted(value: Any) -> str:
     """A value of the text form: bare if it is one plain word, else quoted, so that nothing can forge a line."""
     text = "[" + " ".join(map(str, value)) + "]" if isinstance(value, (list, tuple)) else str(value)
-    return text if _BARE.fullmatch(text) else '"' + "".join(map(_escaped, text)) + '"'
+    if _BARE.fullmatch(text):
+        return text
+    # Almost every value: quoted as it is.
+    return f'"{text}"' if _PRINTABLE.fullmatch(text) else '"' + "".join(map(_escaped, text)) + '"'
 
 
 def _escaped(character: str) -> str:
