@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # Byte code is written: start-up time is a feature, also of the tests that start a lab.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help tour test check format tools bench clean
+.PHONY: help tour test test-pythons check format tools bench clean
 
 help:
 	@echo "make tour    see the whole procedure happen on this machine"
 	@echo "make test    set up, then format, lint, types, layers and every test"
+	@echo "make test-pythons   the fast tests on every other Python from 3.11 on that this machine has"
 	@echo "make bench   the benchmarks, as ratios and floors"
 
 $(VENV)/.product: pyproject.toml constraints.txt
@@ -36,6 +37,10 @@ check: $(VENV)/.development
 
 test: check tools
 	$(BIN)/pytest -n 2 --dist worksteal
+	@$(BIN)/python scripts/pythons.py --quick
+
+test-pythons: $(VENV)/.development
+	@$(BIN)/python scripts/pythons.py
 
 format: $(VENV)/.development
 	$(BIN)/ruff format .
@@ -45,4 +50,4 @@ bench: $(VENV)/.development
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) .tools build dist
+	rm -rf $(VENV) .venv-3.* .tools build dist

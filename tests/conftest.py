@@ -21,6 +21,8 @@ pytest.register_assert_rewrite("procedure_checks")
 settings.register_profile(
     "rolecall", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
+# For other versions of Python: what differs between them does not need many examples.
+settings.register_profile("quick", settings.get_profile("rolecall"), max_examples=10)
 settings.load_profile("rolecall")
 
 ROOT = Path(__file__).resolve().parent.parent
