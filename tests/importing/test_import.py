@@ -16,7 +16,7 @@ from rolecall.manifest.load import parse
 from rolecall.manifest.write_yaml import block, comment, readable, scalar
 from rolecall.manifest.yaml_data import read_yaml
 from rolecall.plan.actual import Scope, mappings
-from rolecall.plan.desired import describe_document
+from rolecall.plan.desired_iam import describe_document
 from rolecall.plan.links import principal_key
 from rolecall.plan.plan import compare
 from rolecall.plan.resources import BINDING_KINDS

@@ -219,7 +219,7 @@ class TestIncludes:
             ("dir/../../outside.yaml", "leads out of"),
             ("**/x.yaml", "is not relative to this file"),
             ("none*.yaml", "no file matches 'none*.yaml'"),
-            ("none.yaml", "there is no such file"),
+            ("none.yaml", "not found"),
             ("access.yaml", "'access.yaml' is included twice"),
             ("fifo", "not a regular file"),
             ("dir", "not a regular file"),
@@ -275,3 +275,43 @@ def test_the_published_schema_names_every_key_and_has_help_for_editors() -> None
 def test_models_are_strict() -> None:
     with pytest.raises(ValidationError):
         Manifest.model_validate({"version": "1"})
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "\\u0000x",
+        "a\\u0000*",
+        "x" * 5000,
+        "x/" * 600,
+        "~nobody*",
+        "[",
+        "[!",
+        "a\\nb",
+        "\\u200b.yaml",
+        "*" * 900,
+        "loop",
+    ],
+)
+def test_an_include_that_names_no_file_is_a_mistake(pattern: str, tmp_path: Path) -> None:
+    """The whole kind: whatever the operating system or the library refuses is a sentence with its place."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    file = tmp_path / "access.yaml"
+    file.write_text(f'include: ["{pattern}"]\n')
+    with pytest.raises(ManifestError):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    "character", ["\u2060", "\u00ad", "\u115f", "\ufe0f", "\U000e0041", "\u3164", "\u200b", "\u202e"]
+)
+@pytest.mark.parametrize("place", ["groups", "username", "key"])
+def test_characters_that_do_not_show_are_mistakes(character: str, place: str) -> None:
+    """Unicode, Default_Ignorable_Code_Point: two groups must not look the same in a plan."""
+    text = {
+        "groups": f'grants: [{{role: a, clusters: c, groups: ["admins{character}"]}}]',
+        "username": f'grants: [{{role: a, clusters: c, username: "a{character}"}}]',
+        "key": f'people: {{"a{character}": {{arn: "arn:aws:iam::111122223333:user/a"}}}}',
+    }[place]
+    with pytest.raises(ManifestError, match=f"U\\+{ord(character):04X}"):
+        parse(text)

@@ -21,6 +21,7 @@ from rolecall.plan.plan_file import to_json
 from rolecall.plan.planning import make_plan
 from rolecall.plan.recheck import recheck
 from rolecall.plan.resources import Change, Kind, ResourceId
+from rolecall.plan.simulate import with_changes
 from worlds import (
     MAIN,
     NOW,
@@ -294,8 +295,8 @@ class TestTrust:
         found = findings(text, world([account(), account([far], ident=OTHER)]))["cannot-assume"]
         assert not found.refuses
         assert f"{found}; {found.advice}" == (
-            f"access.yaml:3:9: {far.arn} could not assume role admins: its own policies do not allow sts:AssumeRole on it; "
-            f"allow it sts:AssumeRole on {ROLE}; across accounts both sides must allow"
+            f"access.yaml:3:9: {far.arn} cannot assume role admins: their own policies do not allow it; "
+            f"allow sts:AssumeRole on {ROLE} in their policies; across accounts both sides must allow"
         )
         allowed = json.dumps(
             {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": ROLE}]}
@@ -531,14 +532,16 @@ class TestMapping:
     def test_an_aws_auth_that_cannot_be_read_is_left_alone(self) -> None:
         text = grants("username: a, groups: [system:x]")
         found = plan(text, self.world(aws_auth={"mapRoles": "- rolearn: [\n"}))
-        assert "k could not be read, so it is left out" in str(next(f for f in found.refusals if f.code == "not-read"))
+        assert "cluster k could not be read, so nothing there changes" in str(
+            next(f for f in found.refusals if f.code == "not-read")
+        )
         assert {c.resource.place for c in found.changes} == {MAIN}
 
     def test_a_cluster_that_was_not_read(self) -> None:
         found = sentence(grants("username: a"), self.world(unread=("may not list rolebindings",)), "not-read")
         assert found == (
-            "k could not be read, so it is left out: may not list rolebindings; "
-            "see that it can be read, or apply to the others with --allow not-read"
+            "cluster k could not be read, so nothing there changes: may not list rolebindings; "
+            "fix access to it, or skip it with --allow not-read:k"
         )
 
 
@@ -643,3 +646,71 @@ class TestNamesInsideAClusterAreThere:
         )  # fmt: skip
         found = world([self.there], [cluster(), cluster("k2")])
         assert findings(two, found)["no-such-role"].text.startswith("there is no ClusterRole veiw on clusters k, k2")
+
+
+class TestPeopleInOneAccountAndRolesInAnother:
+    """Both sides must allow (IAM user guide, "Cross-account policy evaluation logic")."""
+
+    text = (
+        f"accounts: {{people: {{id: '{OTHER}'}}, main: {{id: '{MAIN}'}}}}\n"
+        "people: {ann: {user: ann, account: people}, bob: {user: bob, account: people}}\n"
+        "roles: {admins: {account: main, assumableBy: [ann, bob]}}\n"
+    )
+
+    def test_rolecall_gives_the_right_to_assume(self) -> None:
+        made = plan(self.text, world([account(), account(ident=OTHER)]))
+        policies = [one for one in made.changes if one.resource.kind is Kind.IAM_USER_POLICY]
+        assert [one.resource.name for one in policies] == ["ann/rolecall-assume-roles", "bob/rolecall-assume-roles"]
+        assert (policies[0].after or {})["document"]["Statement"] == [
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": ROLE}
+        ]
+        assert not made.findings
+
+    def test_nothing_is_left_to_change_afterwards(self) -> None:
+        found = world([account(), account(ident=OTHER)])
+        after = with_changes(found, plan(self.text, found).changes)
+        assert plan(self.text, after).changes == ()
+        less = self.text.replace("assumableBy: [ann, bob]", "assumableBy: [ann]")
+        assert [one.resource.name for one in plan(less, after).changes if one.after is None] == [
+            "bob/rolecall-assume-roles"
+        ]
+
+    def test_who_has_the_right_already_gets_no_policy(self) -> None:
+        allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]}
+        ann = user("ann", OTHER, inline={"own": json.dumps(allow)})
+        made = plan(self.text, world([account(), account([ann, user("bob", OTHER)], ident=OTHER)]))
+        assert [one.resource.name for one in made.changes if one.resource.kind is Kind.IAM_USER_POLICY] == [
+            "bob/rolecall-assume-roles"
+        ]
+
+    def test_the_warning_stays_as_long_as_it_is_true_one_for_a_role(self) -> None:
+        text = self.text.replace("account: people}", "account: people, assumeRoles: false}")
+        found = world([account(), account(ident=OTHER)])
+        after = with_changes(found, plan(text, found).changes)
+        made = plan(text, after)
+        assert made.changes == ()
+        assert [str(one) for one in made.findings] == [
+            f"access.yaml:3:9: {user_arn('ann', OTHER)}, {user_arn('bob', OTHER)} cannot assume role admins: "
+            "their own policies do not allow it"
+        ]
+        assert not made.refusals
+
+    def test_a_role_that_asks_for_a_source_identity(self) -> None:
+        text = self.text.replace("[ann, bob]}", "[ann], conditions: {sourceIdentity: username}}")
+        made = plan(text, world([account(), account(ident=OTHER)]))
+        (policy,) = [one for one in made.changes if one.resource.kind is Kind.IAM_USER_POLICY]
+        assert (policy.after or {})["document"]["Statement"][0]["Action"] == ["sts:AssumeRole", "sts:SetSourceIdentity"]
+        assert not made.findings
+
+    def test_a_user_that_goes_takes_its_policy_along_and_the_journal_has_it(self) -> None:
+        found = world([account(), account(ident=OTHER)])
+        after = with_changes(found, plan(self.text, found).changes)
+        gone = plan(self.text.replace("user: bob, account: people", "user: bob, account: people, state: absent"), after)
+        assert ResourceId(Kind.IAM_USER_POLICY, OTHER, "bob/rolecall-assume-roles") in {
+            c.resource for c in gone.changes
+        }
+
+    def test_no_user_has_more_than_iam_takes(self) -> None:
+        roles = "".join(f"  r{n}: {{account: main, assumableBy: [ann]}}\n" for n in range(60))
+        text = self.text[: self.text.index("roles:")] + "roles:\n" + roles
+        assert "policy-length" in {one.code for one in plan(text, world([account(), account(ident=OTHER)])).refusals}

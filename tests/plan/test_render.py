@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +16,9 @@ from rolecall.manifest.starter import Start, starter
 from rolecall.plan.findings import Allowance
 from rolecall.plan.plan import Plan
 from rolecall.plan.planning import make_plan
-from rolecall.plan.render import plan_lines
+from rolecall.plan.render import change_lines, plan_lines
 from rolecall.plan.render_effects import effect_lines
+from rolecall.plan.resources import Change, Kind, ResourceId
 from rolecall.visible import visible as shown
 from worlds import (
     MAIN,
@@ -62,13 +64,13 @@ account {MAIN}
 
 cluster kubedemy (eu-west-2, account {MAIN})
   + aws-auth arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin
-        is admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}}
-        in group system:masters
+        username admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}}
+        group system:masters
 
 Effect on access
   + arn:aws:iam::{MAIN}:user/kubedemy gains cluster kubedemy
       through arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin
-      as admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}} in system:masters
+      as admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}} in group system:masters
       with ClusterRole cluster-admin (ClusterRoleBinding cluster-admin to group system:masters)
       with everything (group system:masters)
 
@@ -110,11 +112,11 @@ def test_what_is_changed_and_removed() -> None:
     assert (
         f"""\
   ~ aws-auth arn:aws:iam::{MAIN}:role/Kubedemy_EKS_KubernetesAdmin
-      - is was
-      - in group system:masters
-      + is admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}}
+      - username was
+      - group system:masters
+      + username admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}}
   - aws-auth arn:aws:iam::{MAIN}:user/kubedemy
-        is k
+        username k
 """
         in lines
     )
@@ -125,7 +127,7 @@ Refused
         in lines
     )
     assert "or allow it: --allow lockout-last-admin:kubedemy" in lines
-    assert lines.endswith("in 1 account and 1 cluster. 1 refusal: it is not applied.")
+    assert lines.endswith("in 1 account and 1 cluster. 1 refusal: this plan will not be applied.")
 
 
 def test_who_loses_and_who_becomes_somebody_else() -> None:
@@ -138,21 +140,21 @@ def test_who_loses_and_who_becomes_somebody_else() -> None:
 Effect on access
   - arn:aws:iam::{MAIN}:user/old loses cluster kubedemy
       through {admin}
-      until now as was in system:masters, devs
-      with ClusterRole cluster-admin (ClusterRoleBinding cluster-admin to group system:masters)
-      with everything (group system:masters)
+      was was in groups system:masters, devs
+      had ClusterRole cluster-admin (ClusterRoleBinding cluster-admin to group system:masters)
+      had everything (group system:masters)
   - arn:aws:iam::{MAIN}:user/kubedemy loses cluster kubedemy
       as themselves, arn:aws:iam::{MAIN}:user/kubedemy
-      until now as k in no group
-      with no permission: no binding and no policy gives any
-  ~ arn:aws:iam::{MAIN}:user/kubedemy is another on cluster kubedemy
+      was k in no group
+      had no permissions: no binding and no access policy gives any
+  ~ arn:aws:iam::{MAIN}:user/kubedemy gets a different username or groups on cluster kubedemy
       through {admin} (with MFA)
-      was was in system:masters, devs
-      now admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}} in devs
+      was was in groups system:masters, devs
+      now admin:{{{{AccessKeyID}}}}:{{{{SessionName}}}} in group devs
       was through {admin}
-      no longer with ClusterRole cluster-admin (ClusterRoleBinding cluster-admin to group system:masters)
-      no longer with everything (group system:masters)
-      now with ClusterRole view (ClusterRoleBinding rolecall:view:devs to group devs)
+      loses ClusterRole cluster-admin (ClusterRoleBinding cluster-admin to group system:masters)
+      loses everything (group system:masters)
+      gets ClusterRole view (ClusterRoleBinding rolecall:view:devs to group devs)
   ! arn:aws:iam::{MAIN}:user/old would have no way left into kubedemy
 
 """
@@ -167,10 +169,10 @@ def test_who_keeps_their_name_is_not_called_another() -> None:
     cluster_arn = f"arn:aws:eks:eu-west-2:{MAIN}:cluster/c"
     change = {"cluster": cluster_arn, "principal": other, "before": lost, "after": seat, "people": [f"whoever is {other}"]}  # fmt: skip
     assert [*effect_lines({"changes": [change]})][1:] == [
-        f"  ~ whoever is {other} keeps their name and groups on cluster c",
+        f"  ~ whoever is {other} has the same username and groups on cluster c; permissions or the way change",
         f"      as the role itself, {other}",
-        "      no longer with ClusterRole edit (group g)",
-        "      now with no permission: no binding and no policy gives any",
+        "      loses ClusterRole edit (group g)",
+        "      has no permissions any more",
     ]
 
 
@@ -179,8 +181,54 @@ def test_the_same_on_many_clusters_is_told_once() -> None:
     text = starter(replace(START, clusters=[f"c-{n}" for n in range(9)]))
     lines = [*plan_lines(make_plan(parse(text), world([account()], states), NOW))]
     assert [line for line in lines if " gains " in line] == [
-        f"  + arn:aws:iam::{MAIN}:user/kubedemy gains 9 clusters: c-0, c-1, c-2, c-3, c-4, c-5 and 3 more"
+        f"  + arn:aws:iam::{MAIN}:user/kubedemy gains 9 clusters: c-0, c-1, c-2, c-3, c-4, c-5, c-6, c-7, c-8"
     ]
+
+
+def test_every_name_is_shown() -> None:
+    """A reviewer reads here who gets in."""
+    people = [f"arn:aws:iam::{MAIN}:user/p{number}" for number in range(30)]
+    seat = {"roles": [], "needs": [], "username": "u", "groups": ["a, b", "c "], "permissions": []}
+    gain = {"cluster": f"arn:aws:eks:eu-west-2:{MAIN}:cluster/c", "principal": people[0], "before": None, "after": seat,
+            "people": people}  # fmt: skip
+    lines = [*effect_lines({"gains": [gain]})]
+    assert lines[1] == "  + 30 people gain cluster c"
+    assert ", ".join(people) == " ".join(line.strip() for line in lines[2:-3])
+    assert max(map(len, lines)) <= 112
+    assert lines[-2] == '      as u in groups "a, b", "c "'
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        (Kind.IAM_ROLE_POLICY, {"Action": list("abcdef"), "Resource": "*"}, {"Action": list("abcdeg"), "Resource": "*"}),
+        (Kind.IAM_ROLE_POLICY, {"Action": "a", "Resource": "x"}, {"Action": "a", "NotResource": "x"}),
+        (Kind.IAM_ROLE_POLICY, {"Action": "a", "Resource": "x"}, {"NotAction": "a", "Resource": "x"}),
+        (Kind.IAM_ROLE_POLICY, {"Action": "a", "Resource": "x", "Sid": "1"}, {"Action": "a", "Resource": "x", "Sid": "2"}),
+        (Kind.IAM_ROLE, {"Action": "sts:AssumeRole", "Principal": "*"}, {"Action": "sts:AssumeRole", "NotPrincipal": "*"}),
+        (Kind.IAM_ROLE, {"Action": "sts:AssumeRole", "Principal": "*"}, {"Action": "sts:*", "Principal": "*"}),
+        (Kind.CLUSTER_ROLE_BINDING, {"kind": "ServiceAccount", "name": "a", "namespace": "x"},
+         {"kind": "ServiceAccount", "name": "a", "namespace": "y"}),
+        (Kind.AWS_AUTH_ROLE, ["a", "b"], ["a, b"]),
+        (Kind.AWS_AUTH_ROLE, ["a"], ["a "]),
+    ],
+)  # fmt: skip
+def test_two_values_that_differ_never_read_the_same(kind: Kind, before: Any, after: Any) -> None:
+    def value(one: Any) -> dict[str, Any]:
+        statement = {"Statement": [{"Effect": "Allow", **one}]} if isinstance(one, dict) else {}
+        return {
+            Kind.IAM_ROLE_POLICY: {"document": statement},
+            Kind.IAM_ROLE: {"path": "/", "description": "", "maxSessionDuration": 3600, "tags": {}, "trust": statement},
+            Kind.CLUSTER_ROLE_BINDING: {"roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [one]},
+            Kind.AWS_AUTH_ROLE: {"arn": "arn:x", "username": "u", "groups": one},
+        }[kind]
+
+    shown_before, shown_after = (
+        [*change_lines(Change("", ResourceId(kind, MAIN, "r/p"), None, value(one)))] for one in (before, after)
+    )
+    changed = [*change_lines(Change("", ResourceId(kind, MAIN, "r/p"), value(before), value(after)))]
+    assert len(changed) > 1
+    assert shown_before != shown_after or "Sid" in str(before)
 
 
 def test_nothing_to_change() -> None:
@@ -196,7 +244,7 @@ def test_what_a_terminal_would_obey_is_shown_instead() -> None:
 @given(worlds())
 def test_every_plan_can_be_shown(found: World) -> None:
     lines = [*plan_lines(make_plan(parse(ORGANISATION), found, NOW))]
-    assert lines[-1].startswith(("Plan: ", "Nothing to change"))
+    assert lines[-1].startswith(("Plan: ", "Nothing to change", "Cannot plan"))
     assert all(line.isprintable() for line in lines)
 
 

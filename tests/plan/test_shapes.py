@@ -35,6 +35,7 @@ VALUES: dict[Kind, tuple[str, str, Value]] = {
     Kind.IAM_USER: (ACCOUNT, "ann", {"path": "/", "tags": {"a": "b"}}),
     Kind.IAM_ROLE: (ACCOUNT, "R", {"path": "/", "description": "", "maxSessionDuration": 3600, "tags": {}, "trust": TRUST}),
     Kind.IAM_ROLE_POLICY: (ACCOUNT, "R/p", {"document": {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}),
+    Kind.IAM_USER_POLICY: (ACCOUNT, "ann/p", {"document": {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}),
     Kind.AWS_AUTH_ROLE: (CLUSTER, ROLE.lower(), {"arn": ROLE, **MAPPING}),
     Kind.AWS_AUTH_USER: (CLUSTER, f"arn:aws:iam::{ACCOUNT}:user/ann", {"arn": f"arn:aws:iam::{ACCOUNT}:user/ann", **MAPPING}),
     Kind.ACCESS_ENTRY: (CLUSTER, ROLE, {"type": "STANDARD", **MAPPING, "policies": [{**POLICY, "namespaces": ["dev"]}]}),

@@ -171,7 +171,8 @@ def _find(account: Account, caller: Caller) -> IamUser | IamRole | None:
 def _longest(world: World, role: str) -> int | None:
     found = PrincipalArn.parse(role)
     account = world.accounts.get(found.account)
-    return account.roles[found.name].max_session_duration if account else None
+    known = account.roles.get(found.name) if account else None
+    return known.max_session_duration if known else None
 
 
 def _identity(arn: str) -> tuple[str, str, str] | None:

@@ -117,6 +117,9 @@ def read_world(
         states = tuple(reading_clusters)
         sources = dict(zip(known, behind, strict=True))
     found = {account: read for account, read in read_accounts.items() if isinstance(read, Account)}
+    failures = tuple(
+        Failure(account, read) for account, read in read_accounts.items() if isinstance(read, RolecallError)
+    )
     world = World(
         now,
         found,
@@ -125,10 +128,10 @@ def read_world(
         {account: arn for account, arn in callers.items() if isinstance(arn, str)},
         {account: arn for account, arn in sources.items() if arn},
         {account: name for account in known if (name := PrincipalArn.parse(clients.caller(account).arn).session)},
+        {failure.place: failure.error.in_one_line for failure in failures},
     )
-    failures = (Failure(account, read) for account, read in read_accounts.items() if isinstance(read, RolecallError))
     described = (read.cluster for read in states if read.cluster is not None)
-    return Reading(world, {cluster.arn: cluster for cluster in described}, tuple(failures))
+    return Reading(world, {cluster.arn: cluster for cluster in described}, failures)
 
 
 def _account(clients: AwsClients, callers: Mapping[str, str | RolecallError], account: str) -> Account:

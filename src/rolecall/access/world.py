@@ -53,6 +53,7 @@ class World:
     :param callers: the same by account: each may have been read with credentials of its own.
     :param behind: by account, the canonical ARN of the user or role whose credentials assumed the caller's role, as far
         as profiles tell; without the account if that is not known.
+    :param unread: by account that could not be read, why.
     :param sessions: by account, the name of the caller's session; without the account if the caller is a user.
     """
 
@@ -63,3 +64,4 @@ class World:
     callers: Mapping[str, str] = field(default_factory=dict)
     behind: Mapping[str, str] = field(default_factory=dict)
     sessions: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)

@@ -52,6 +52,17 @@ def read_role_policy(iam: Any, role: str, policy: str) -> dict[str, Any] | None:
     return {"document": _document(found["PolicyDocument"])}
 
 
+def read_user_policy(iam: Any, user: str, policy: str) -> dict[str, Any] | None:
+    """``{document}`` of an inline policy of a user."""
+    try:
+        found = iam.get_user_policy(UserName=user, PolicyName=policy)
+    except ClientError as error:
+        if code(error) == "NoSuchEntity":
+            return None
+        raise
+    return {"document": _document(found["PolicyDocument"])}
+
+
 def write_user(iam: Any, name: str, before: Value | None, after: Value | None) -> None:
     """Make, change or delete a user; a deleted one loses its keys, devices, password, policies and groups first."""
     if after is None:
@@ -93,6 +104,14 @@ def write_role_policy(iam: Any, role: str, policy: str, after: Value | None) -> 
         iam.delete_role_policy(RoleName=role, PolicyName=policy)
     else:
         iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=_text(after["document"]))
+
+
+def write_user_policy(iam: Any, user: str, policy: str, after: Value | None) -> None:
+    """Put or delete an inline policy of a user."""
+    if after is None:
+        iam.delete_user_policy(UserName=user, PolicyName=policy)
+    else:
+        iam.put_user_policy(UserName=user, PolicyName=policy, PolicyDocument=_text(after["document"]))
 
 
 def _create_role(iam: Any, name: str, after: Value) -> None:

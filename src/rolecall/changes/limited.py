@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from rolecall.arn import PrincipalArn
-from rolecall.plan.links import principal_key
+from rolecall.plan.links import owner_key, principal_key
 from rolecall.plan.plan import Planned
-from rolecall.plan.resources import BINDING_KINDS, IAM_KINDS, MAPPING_KINDS, Change, Kind
+from rolecall.plan.resources import BINDING_KINDS, IAM_KINDS, MAPPING_KINDS, Change
 from rolecall.plan.values import same_value
 
 
@@ -58,9 +58,7 @@ def _same(old: Change | None, new: Change) -> bool:
 def _concerns(planned: Planned, about: About, change: Change) -> bool:
     resource = change.resource
     if resource.kind in IAM_KINDS:
-        kind = "user" if resource.kind is Kind.IAM_USER else "role"
-        key = f"{resource.place}/{kind}/{resource.name.partition('/')[0]}".lower()
-        return key in map(principal_key, about.principals)
+        return owner_key(resource) in map(principal_key, about.principals)
     if about.clusters and resource.place not in about.clusters:
         return False
     if resource.kind in MAPPING_KINDS:

@@ -27,6 +27,7 @@ _EVENTS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("DeleteRole",),
     ),
     Kind.IAM_ROLE_POLICY: (("PutRolePolicy",), ("DeleteRolePolicy",)),
+    Kind.IAM_USER_POLICY: (("PutUserPolicy",), ("DeleteUserPolicy",)),
     Kind.ACCESS_ENTRY: (
         ("CreateAccessEntry", "UpdateAccessEntry", "AssociateAccessPolicy", "DisassociateAccessPolicy"),
         ("DeleteAccessEntry",),
@@ -156,10 +157,9 @@ def _about(resource: ResourceId) -> Callable[[Parameters], bool]:
             return lambda found: resource.name.lower() in (_lower(found, "userName"), _lower(found, "newUserName"))
         case Kind.IAM_ROLE:
             return lambda found: _lower(found, "roleName") == resource.name.lower()
-        case Kind.IAM_ROLE_POLICY:
-            return lambda found: (
-                _lower(found, "roleName") == name.lower() and _lower(found, "policyName") == policy.lower()
-            )
+        case Kind.IAM_ROLE_POLICY | Kind.IAM_USER_POLICY:
+            owner = "userName" if resource.kind is Kind.IAM_USER_POLICY else "roleName"
+            return lambda found: _lower(found, owner) == name.lower() and _lower(found, "policyName") == policy.lower()
         case _:
             cluster = Arn.parse(resource.place).resource.removeprefix("cluster/").lower()
             # The ARN is a part of the call's path, where its slashes and colons may be written as %2F and %3A.

@@ -20,8 +20,8 @@ from rolecall.manifest.names import SSO_PREFIX
 from rolecall.manifest.schema import write_conditions
 from rolecall.manifest.write_yaml import readable
 from rolecall.moments import write_moment
-from rolecall.plan.actual import DESCRIBE_POLICY
-from rolecall.plan.desired import describe_document
+from rolecall.plan.actual import ASSUME_POLICY, DESCRIBE_POLICY
+from rolecall.plan.desired_iam import assume_document, describe_document, has_already
 from rolecall.plan.links import principal_key
 
 _ROOT = re.compile(r"arn:[a-z-]+:iam::([0-9]{12}):root", re.ASCII)
@@ -41,11 +41,25 @@ class Directory:
         self._unsayable = frozenset(unsayable)
         self._people: dict[str, tuple[str, str, dict[str, Any]]] = {}
         self._roles: dict[str, tuple[str, str]] = {}
+        # By user, the roles of other accounts that trust them, with whether those ask for a source identity.
+        self._trusting: dict[str, dict[str, bool]] = {}
         self._taken: dict[str, set[str]] = {"people": set(), "roles": set()}
 
     def people(self) -> dict[str, dict[str, Any]]:
         """Everybody that was named, by name."""
-        return {name: data for name, _, data in sorted(self._people.values(), key=lambda one: one[0])}
+        named = sorted(self._people.values(), key=lambda one: one[0])
+        return {name: {**data, **self._assuming(arn)} for name, arn, data in named}
+
+    def _assuming(self, arn: str) -> dict[str, Any]:
+        """Whether a user's right to assume roles of other accounts is not as rolecall would write it."""
+        user, roles = find_principal(self.world.accounts, arn), self._trusting.get(arn, {})
+        if not isinstance(user, IamUser) or PrincipalArn.parse(arn).account not in self.accounts:
+            return {}
+        account = self.world.accounts[PrincipalArn.parse(arn).account]
+        wanted = {role: tagged for role, tagged in roles.items() if not has_already(account, user, role)}
+        there = user.inline.get(ASSUME_POLICY)
+        same = not wanted if there is None else wanted and same_grants(json.loads(there), assume_document(wanted))
+        return {} if same else {"assumeRoles": False}
 
     def roles(self) -> dict[str, str]:
         """ARNs of the roles that were named, by name."""
@@ -112,7 +126,13 @@ class Directory:
         whole = {**named, **(self._trust(trust, self.world.read_at) or {"trustPolicy": trust}), **described}
         documents = [(trust, PolicyKind.TRUST)]
         documents += [(one, PolicyKind.IDENTITY) for one in described.get("policies", {}).values()]
-        return whole if readable(whole) and all(_valid(*one) for one in documents) else {"arn": arn}
+        if not readable(whole) or not all(_valid(*one) for one in documents):
+            return {"arn": arn}
+        if "assumableBy" in whole and (read := read_trust(trust, self.world.read_at)):
+            for member in read[0]:
+                if (found := _account_of(member.arn)) and found != principal.account:
+                    self._trusting.setdefault(member.arn, {})[arn] = read[1].source_identity
+        return whole
 
     def _described(self, role: IamRole, clusters: Sequence[str]) -> dict[str, Any]:
         there = role.inline.get(DESCRIBE_POLICY)
@@ -160,6 +180,13 @@ class Directory:
         """Whether the name that the principal has, or will have, stands for just this ARN."""
         named = self._people.get(principal_key(arn))
         return named is None or named[1] == arn
+
+
+def _account_of(arn: str) -> str:
+    try:
+        return PrincipalArn.parse(arn).account
+    except InvalidArnError:
+        return ""
 
 
 def _valid(document: Any, kind: PolicyKind) -> bool:

@@ -19,6 +19,7 @@ from rolecall.manifest.explain_errors import explain
 from rolecall.manifest.references import check_references
 from rolecall.manifest.schema import SECTIONS, Manifest
 from rolecall.manifest.yaml_data import MAX_PROBLEMS, MAX_TEXT, PathKey, Place, Problem, YamlData, read_yaml
+from rolecall.visible import hidden_character
 
 MAX_FILES = 2_000
 MAX_INCLUDE_DEPTH = 8
@@ -167,15 +168,29 @@ class _Reading:
     def _included(self, path: Path, pattern: Any, place: Place) -> Iterator[Path]:
         if not isinstance(pattern, str) or not pattern:
             return
+        if hidden := hidden_character(pattern) or ("U+000A" if "\n" in pattern else ""):
+            self.problems.append(Problem(place, f"a file's name cannot have the character {hidden}"))
+            return
         relative = Path(pattern)
         if relative.is_absolute() or "**" in pattern:
             self.problems.append(Problem(place, f"{pattern!r} is not relative to this file", "write a relative path"))
             return
-        matched = sorted(path.parent.glob(pattern)) if any(c in pattern for c in "*?[") else [path.parent / relative]
+        try:
+            matched = (
+                sorted(path.parent.glob(pattern)) if any(c in pattern for c in "*?[") else [path.parent / relative]
+            )
+        except (ValueError, NotImplementedError, OSError) as error:
+            self.problems.append(Problem(place, f"{pattern[:100]!r} names no file: {error}"))
+            return
         if not matched:
             self.problems.append(Problem(place, f"no file matches {pattern!r}"))
         for one in matched:
-            real = one.resolve()
+            try:
+                real = one.resolve()
+            except (OSError, RuntimeError) as error:
+                # A link that leads to itself, or a name that is too long.
+                self.problems.append(Problem(place, f"{pattern[:100]!r} cannot be followed: {error}"))
+                continue
             if not any(real.is_relative_to(root) for root in self.roots):
                 self.problems.append(
                     Problem(place, f"{pattern!r} leads out of {self.roots[0]}", "name its folder with --include-folder")
@@ -197,13 +212,16 @@ class _Reading:
                     content = file.read(MAX_TEXT + 1)
             text = content.decode()
         except FileNotFoundError:
-            self.problems.append(Problem(place, "there is no such file", "rolecall new and rolecall import write one"))
+            self.problems.append(Problem(place, "not found", "create one with: rolecall new, or rolecall import"))
             return None
         except OSError as error:
             self.problems.append(Problem(place, f"cannot be read: {error.strerror}"))
             return None
         except UnicodeDecodeError:
             self.problems.append(Problem(place, "not UTF-8"))
+            return None
+        except ValueError as error:
+            self.problems.append(Problem(place, f"this is not the name of a file: {error}"))
             return None
         self.files.append(path.resolve())
         self._total += len(content)

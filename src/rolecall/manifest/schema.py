@@ -127,6 +127,11 @@ class Person(_Model):
     account: Reference | None = Field(None, description="Name of the account that the user or permission set is in.")
     path: Path = "/"
     tags: Tags | None = Field(None, description="Tags of the IAM user.")
+    assume_roles: bool = Field(
+        True,
+        description="Whether the user gets the right to assume its roles of other accounts, which AWS asks for; "
+        "false: its policies are left alone.",
+    )
     state: StateText = Field(
         State.present, description="absent: taken out of everything, and an owned user is deleted."
     )
@@ -140,8 +145,8 @@ class Person(_Model):
             raise ValueError(f"{to_camel(given[0])} needs account: the name of an account in accounts")
         if self.arn is not None and self.account is not None:
             raise ValueError("an arn names its account itself: leave account out")
-        if self.user is None and (self.path != "/" or self.tags is not None):
-            raise ValueError("path and tags belong to a user that is owned here")
+        if self.user is None and (self.path != "/" or self.tags is not None or not self.assume_roles):
+            raise ValueError("path, tags and assumeRoles belong to a user that is owned here")
         return self
 
 

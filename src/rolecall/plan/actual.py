@@ -20,6 +20,8 @@ from rolecall.rbac.rules import Binding
 _NO_AWS_AUTH = parse_aws_auth({})
 # The inline policy that lets a role describe its clusters.
 DESCRIBE_POLICY = "rolecall-describe-clusters"
+# The inline policy that lets a user assume roles of other accounts.
+ASSUME_POLICY = "rolecall-assume-roles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Scope:
     """What a manifest speaks about.
 
     :param users: ``(account, name)`` of the users that it owns.
+    :param assuming: those of them whose right to assume roles it owns too.
     :param roles: the same of roles.
     :param whole_policies: roles of which it names every inline policy.
     :param policies: ``(account, role, policy)``: single inline policies that it may have made.
@@ -38,6 +41,7 @@ class Scope:
     """
 
     users: frozenset[tuple[str, str]] = frozenset()
+    assuming: frozenset[tuple[str, str]] = frozenset()
     roles: frozenset[tuple[str, str]] = frozenset()
     whole_policies: frozenset[tuple[str, str]] = frozenset()
     policies: frozenset[tuple[str, str, str]] = frozenset()
@@ -56,6 +60,11 @@ def scope_of(names: Names) -> Scope:
     named = [*people, *roles.values()]
     return Scope(
         users=frozenset((who.account, who.principal.name) for who in people if who.owned),
+        assuming=frozenset(
+            (who.account, who.principal.name)
+            for name, who in names.people.items()
+            if who.owned and manifest.people[name].assume_roles
+        ),
         roles=frozenset(owned),
         # A role that goes takes its inline policies with it.
         whole_policies=frozenset(k for k, r in owned.items() if r.policies is not None or r.state.value == "absent"),
@@ -76,6 +85,9 @@ def actual(world: World, scope: Scope) -> dict[ResourceId, Value]:
     for account, name in scope.users:
         if (known := world.accounts.get(account)) and (user := known.users.get(name)):
             found[ResourceId(Kind.IAM_USER, account, name)] = user_value(user)
+            if (account, name) in scope.assuming and (text := user.inline.get(ASSUME_POLICY)) is not None:
+                resource = ResourceId(Kind.IAM_USER_POLICY, account, f"{name}/{ASSUME_POLICY}")
+                found[resource] = {"document": json.loads(text)}
     for account, name in scope.roles:
         if not ((known := world.accounts.get(account)) and (role := known.roles.get(name))):
             continue

@@ -14,14 +14,13 @@ from typing import Any
 
 from rolecall.access.world import ClusterState, World
 from rolecall.arn import Arn, PrincipalArn, PrincipalKind
-from rolecall.iam.assume_role import DEFAULT_DURATION
-from rolecall.iam.trust_policy import VERSION, scalar_or_list, trust_policy
 from rolecall.manifest.load import Loaded
 from rolecall.manifest.names import Named, Names
-from rolecall.manifest.schema import Grant, MappingBackend, RoleSpec
+from rolecall.manifest.schema import Grant, MappingBackend
 from rolecall.manifest.yaml_data import PathKey
 from rolecall.mapping.access_entries import EntryType, default_groups, default_username
-from rolecall.plan.actual import DESCRIBE_POLICY, aws_auth_of
+from rolecall.plan.actual import aws_auth_of
+from rolecall.plan.desired_iam import describe_policies, principals
 from rolecall.plan.resources import Kind, ResourceId, Value
 
 NODE_USERNAME = "system:node:{{EC2PrivateDNSName}}"
@@ -59,8 +58,8 @@ def desired(loaded: Loaded, world: World, now: datetime, names: Names | None = N
     :raises ManifestError: where a name of the file stands for nothing, or grants contradict each other.
     """
     building = _Building(names or Names(loaded, world, now))
-    building.people()
-    building.roles()
+    for resource, value, source in principals(building.names):
+        building.values[resource], building.sources[resource] = value, source
     building.grants()
     building.names.check()
     return Desired(building.values, building.sources)
@@ -87,46 +86,6 @@ class _Building:
         self.values[resource] = value
         self.sources.setdefault(resource, source)
 
-    def people(self) -> None:
-        for name, who in self.names.people.items():
-            if not who.owned or who.absent:
-                continue
-            person, principal = self.manifest.people[name], who.principal
-            account = self.world.accounts.get(who.account)
-            there = account.users.get(principal.name) if account else None
-            tags = person.tags if person.tags is not None else dict(there.tags) if there else {}
-            resource = ResourceId(Kind.IAM_USER, who.account, principal.name)
-            self._want(resource, {"path": principal.path, "tags": dict(tags)}, ("people", name))
-
-    def roles(self) -> None:
-        for key, who in self.names.roles.items():
-            role = self.manifest.roles[key]
-            if who.owned and not who.absent:
-                self._role(key, role, who)
-                for policy, document in (role.policies or {}).items():
-                    resource = ResourceId(Kind.IAM_ROLE_POLICY, who.account, f"{who.principal.name}/{policy}")
-                    self._want(resource, {"document": document}, ("roles", key, "policies", policy))
-
-    def _role(self, key: str, role: RoleSpec, who: Named) -> None:
-        name = who.principal.name
-        account = self.world.accounts.get(who.account)
-        there = account.roles.get(name) if account else None
-        if role.trust_policy is not None:
-            trust = role.trust_policy
-        else:
-            trust = trust_policy(self.names.members(key), role.trust_conditions(), self.names.now)
-        longest = role.max_session_duration or (
-            DEFAULT_DURATION if role.break_glass or there is None else there.max_session_duration
-        )
-        value = {
-            "path": who.principal.path,
-            "description": role.description if role.description is not None else there.description if there else "",
-            "maxSessionDuration": longest,
-            "tags": dict(role.tags if role.tags is not None else there.tags if there else {}),
-            "trust": trust,
-        }
-        self._want(ResourceId(Kind.IAM_ROLE, who.account, name), value, ("roles", key))
-
     def grants(self) -> None:
         described: dict[str, dict[str, None]] = {}
         for index, grant in enumerate(self.manifest.grants):
@@ -144,8 +103,8 @@ class _Building:
         for (cluster_arn, backend, _), mapping in self._mappings.items():
             resource, value = self._mapping(cluster_arn, backend, mapping)
             self._want(resource, value, mapping.source)
-        for key, clusters in described.items():
-            self._describe(key, clusters)
+        for resource, value, source in describe_policies(self.names, described):
+            self._want(resource, value, source)
 
     def _grant(self, source: PathKey, grant: Grant, who: Named, cluster: str) -> None:
         arn, backend = self.names.clusters[cluster], backend_of(self.names, cluster, grant)
@@ -229,21 +188,6 @@ class _Building:
             return ResourceId(Kind.IDENTITY_MAPPING, cluster, _object_name(state, arn)), {"arn": arn, **named}
         kind = _section_kind(state, arn)
         return ResourceId(kind, cluster, arn.lower()), {"arn": arn, **named}
-
-    def _describe(self, key: str, clusters: Mapping[str, None]) -> None:
-        """EKS answers DescribeCluster to principals of the cluster's own account alone."""
-        role, who = self.manifest.roles[key], self.names.roles[key]
-        own = [arn for arn in clusters if Arn.parse(arn).account == who.account]
-        if not (who.owned and role.describe_clusters and own):
-            return
-        resource = ResourceId(Kind.IAM_ROLE_POLICY, who.account, f"{who.principal.name}/{DESCRIBE_POLICY}")
-        self._want(resource, {"document": describe_document(own)}, ("roles", key))
-
-
-def describe_document(clusters: list[str]) -> dict[str, Any]:
-    """The policy that lets a role describe clusters, which ``aws eks update-kubeconfig`` asks for."""
-    statement = {"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": scalar_or_list(sorted(clusters))}
-    return {"Version": VERSION, "Statement": [statement]}
 
 
 def _entry_type(grant: Grant, backend: MappingBackend) -> EntryType:

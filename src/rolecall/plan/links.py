@@ -9,7 +9,7 @@ from typing import Any
 
 from rolecall.arn import PrincipalArn
 from rolecall.errors import InvalidArnError
-from rolecall.plan.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId, Value
+from rolecall.plan.resources import BINDING_KINDS, MAPPING_KINDS, POLICY_KINDS, Change, Kind, ResourceId, Value
 
 _ACCOUNT = re.compile(r"(?:arn:[a-z-]+:iam::)?([0-9]{12})(?::root)?", re.ASCII)
 # What a binding is of and a mapping gives: ``Group`` or ``User``, and a name.
@@ -66,7 +66,7 @@ class Links:
             return f"{resource.place} bindings"
         if kind in MAPPING_KINDS:
             return self._root(mapped_principal(resource, change.after or change.before))
-        return self._root(f"{resource.place}/{'user' if kind is Kind.IAM_USER else 'role'}/{_owner(resource)}".lower())
+        return self._root(owner_key(resource))
 
     def subjects_of(self, principal: str, cluster: str) -> Collection[Subject]:
         """What a principal's mappings on a cluster give, before, after or both."""
@@ -119,8 +119,8 @@ def named_in(value: Value | None, resource: ResourceId) -> Iterator[str]:
         return
     if resource.kind is Kind.IAM_ROLE:
         yield from principals_of(value["trust"])
-    elif resource.kind is Kind.IAM_ROLE_POLICY:
-        yield f"{resource.place}/role/{_owner(resource)}".lower()
+    elif resource.kind in POLICY_KINDS:
+        yield owner_key(resource)
     elif resource.kind in MAPPING_KINDS:
         yield mapped_principal(resource, value)
 
@@ -149,5 +149,7 @@ def principals_of(document: Mapping[str, Any]) -> Iterator[str]:
             yield account[1] if account else principal_key(arn)
 
 
-def _owner(resource: ResourceId) -> str:
-    return resource.name.partition("/")[0]
+def owner_key(resource: ResourceId) -> str:
+    """The key of the user or role that a resource of IAM is, or is inside of."""
+    kind = "user" if resource.kind in (Kind.IAM_USER, Kind.IAM_USER_POLICY) else "role"
+    return f"{resource.place}/{kind}/{resource.name.partition('/')[0]}".lower()

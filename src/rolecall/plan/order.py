@@ -27,7 +27,7 @@ from dataclasses import replace
 from rolecall.iam.common_documents import NOBODY, common_document, common_trust, same_grants
 from rolecall.plan.links import Links, mapped_principal, named_in, principal_of
 from rolecall.plan.places import Places
-from rolecall.plan.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId, Value
+from rolecall.plan.resources import BINDING_KINDS, MAPPING_KINDS, POLICY_KINDS, Change, Kind, ResourceId, Value
 from rolecall.plan.values import same_value
 from rolecall.plan.waits import Level, Step, connected
 
@@ -109,7 +109,13 @@ def inverted(changes: Iterable[Change]) -> list[Change]:
 
 
 # Within a level: what is taken away from the cluster inwards, what is given from the account outwards.
-_DOWN_RANK = {Kind.IAM_ROLE: 3, Kind.IAM_ROLE_POLICY: 4, Kind.CLUSTER_ROLE_BINDING: 5, Kind.ROLE_BINDING: 5}
+_DOWN_RANK = {
+    Kind.IAM_ROLE: 3,
+    Kind.IAM_ROLE_POLICY: 4,
+    Kind.IAM_USER_POLICY: 4,
+    Kind.CLUSTER_ROLE_BINDING: 5,
+    Kind.ROLE_BINDING: 5,
+}
 _UP_RANK = {Kind.IAM_USER: 1, **_DOWN_RANK}
 _NEW_ROLE_RANK = 2
 
@@ -186,7 +192,7 @@ def _common(kind: Kind, before: Value | None, after: Value | None) -> Value | No
         return after if same_grants(between, after["trust"]) else {**before, "trust": between}
     if after is None:
         return None
-    if kind is Kind.IAM_ROLE_POLICY:
+    if kind in POLICY_KINDS:
         document = common_document(before["document"], after["document"])
         if same_grants(document, before["document"]):
             return before

@@ -117,7 +117,7 @@ def _unread(names: Names, want: Desired) -> Iterable[tuple[str, str]]:
             yield arn, state.unread[0]
     owned = {who.account for who in (*names.people.values(), *names.roles.values()) if who.owned}
     for account in owned - set(names.world.accounts):
-        yield account, f"the account {account} was not read"
+        yield account, names.world.unread.get(account) or f"the account {account} was not read"
 
 
 def _as_written(want: Mapping[ResourceId, Value], have: Mapping[ResourceId, Value]) -> dict[ResourceId, Value]:

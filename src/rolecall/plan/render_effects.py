@@ -1,7 +1,11 @@
-"""What a plan does to access, in words: who gains, loses or becomes somebody else, and by which way."""
+"""What a plan does to access, in words: who gains, loses or gets a different username or groups, and by which way.
+
+Every name is shown: a reviewer reads here who gets in.
+"""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,34 +13,75 @@ from rolecall.arn import Arn
 from rolecall.iam.policy_model import Doubt
 from rolecall.visible import visible as shown
 
-_SHOWN_NAMES, _SHOWN_CLUSTERS = 4, 6
+_IN_A_LINE = 4
+_WIDTH = 112
 
 
 def effect_lines(effects: Mapping[str, Any]) -> Iterator[str]:
     """The effects of a plan, given as :meth:`rolecall.access.effects.Effects.to_json` gives them.
 
-    The same change for the same people on several clusters is told once.
+    The same change for the same people on several clusters is shown once.
     """
-    told: dict[str, list[str]] = {}
+    found: dict[tuple[str, ...], list[str]] = {}
     for sign, key in (("+", "gains"), ("-", "losses"), ("~", "changes")):
         for change in effects.get(key, ()):
-            told.setdefault("\n".join(_change(sign, change)), []).append(_cluster(change["cluster"]))
-    locked_out = effects.get("lockedOut", ())
-    perhaps = effects.get("perhapsLockedOut", ())
-    if not (told or locked_out or perhaps):
+            found.setdefault(tuple(_change(sign, change)), []).append(_cluster(change["cluster"]))
+    locked_out, perhaps = effects.get("lockedOut", ()), effects.get("perhapsLockedOut", ())
+    if not (found or locked_out or perhaps):
         return
     yield "Effect on access"
-    for text, clusters in told.items():
-        first, *rest = text.split("\n")
+    for (first, end, *rest), clusters in found.items():
         noun = "cluster" if len(clusters) == 1 else f"{len(clusters)} clusters:"
-        yield f"{first} {noun} {_some(clusters, _SHOWN_CLUSTERS)}"
+        yield f"{first} {noun} {', '.join(clusters)}{end}"
         yield from rest
     for one in locked_out:
         clusters = [_cluster(arn) for arn in one["clusters"]]
-        yield f"  ! {shown(one['person'])} would have no way left into {_some(clusters, _SHOWN_CLUSTERS)}"
+        yield f"  ! {shown(one['person'])} would have no way left into {', '.join(clusters)}"
     for one in perhaps:
         yield f"  ! {shown(one['person'])} may have no way left into {_cluster(one['cluster'])}"
         yield from _doubts(one)
+
+
+_VERBS = {"+": ("gains", "gain"), "-": ("loses", "lose")}
+
+
+def _change(sign: str, change: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of one change; the first two are what stands before and after the clusters."""
+    people: Sequence[str] = change["people"]
+    before, after = change["before"], change["after"]
+    few = len(people) <= _IN_A_LINE
+    who = shown(_and(people)) if few else f"{len(people)} people"
+    if sign != "~":
+        yield f"  {sign} {who} {_VERBS[sign][len(people) > 1]}"
+        yield ""
+    elif _identity(before) == _identity(after):
+        yield f"  ~ {who} {'has' if len(people) == 1 else 'have'} the same username and groups on"
+        yield "; permissions or the way change"
+    else:
+        yield f"  ~ {who} {'gets' if len(people) == 1 else 'get'} a different username or groups on"
+        yield ""
+    if not few:
+        yield from textwrap.wrap(shown(", ".join(people)), _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6,
+                                 break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    seat = after or before
+    perhaps = "" if seat.get("certain", True) else " (perhaps)"
+    yield f"      {_way(change['principal'], seat)}{perhaps}"
+    yield from _doubts(seat)
+    if sign == "~":
+        yield from _difference(before, after)
+    else:
+        yield f"      {'as' if sign == '+' else 'was'} {_identity(seat)}"
+        has = "with" if sign == "+" else "had"
+        none = "no permissions: no binding and no access policy gives any"
+        yield from (f"      {has} {shown(text)}" for text in _permissions(seat) or [none])
+
+
+def _way(principal: str, seat: Mapping[str, Any]) -> str:
+    way = " then ".join(seat["roles"])
+    brought = ["MFA" if need == "aws:MultiFactorAuthPresent true" else need for need in seat["needs"]]
+    needs = f" (with {', '.join(brought)})" if brought else ""
+    alone = "as the role itself" if ":role/" in principal else "as themselves"
+    return shown(f"through {way}{needs}" if way else f"{alone}, {principal}")
 
 
 def _doubts(found: Mapping[str, Any]) -> Iterator[str]:
@@ -52,35 +97,6 @@ def _doubts(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"      not certain: {shown(str(doubt))}"
 
 
-_VERBS = {"+": ("gains", "gain"), "-": ("loses", "lose"), "~": ("is another on", "are others on")}
-_SAME_USER = ("keeps their name and groups on", "keep their name and groups on")
-
-
-def _change(sign: str, change: Mapping[str, Any]) -> Iterator[str]:
-    people = change["people"]
-    before, after = change["before"], change["after"]
-    same = sign == "~" and _identity(before) == _identity(after)
-    verb = (_SAME_USER if same else _VERBS[sign])[len(people) > 1]
-    yield f"  {sign} {shown(_some(people, _SHOWN_NAMES))} {verb}"
-    seat = after or before
-    perhaps = "" if seat.get("certain", True) else " (perhaps)"
-    yield f"      {_way(change['principal'], seat)}{perhaps}"
-    yield from _doubts(seat)
-    if sign == "~":
-        yield from _difference(before, after)
-    else:
-        yield f"      {'as' if sign == '+' else 'until now as'} {_identity(seat)}"
-        yield from (f"      with {shown(text)}" for text in _permissions(seat))
-
-
-def _way(principal: str, seat: Mapping[str, Any]) -> str:
-    way = " then ".join(seat["roles"])
-    brought = ["MFA" if need == "aws:MultiFactorAuthPresent true" else need for need in seat["needs"]]
-    needs = f" (with {', '.join(brought)})" if brought else ""
-    alone = "as the role itself" if ":role/" in principal else "as themselves"
-    return shown(f"through {way}{needs}" if way else f"{alone}, {principal}")
-
-
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     old, new = _identity(before), _identity(after)
     if old != new:
@@ -89,26 +105,35 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
     if (before["roles"], before["needs"]) != (after["roles"], after["needs"]):
         yield f"      was {_way('', before)}"
     had, has = _permissions(before), _permissions(after)
-    yield from (f"      no longer with {shown(text)}" for text in had if text not in has)
-    yield from (f"      now with {shown(text)}" for text in has if text not in had)
+    if not had and has:
+        yield "      had no permissions before"
+    yield from (f"      loses {shown(text)}" for text in had if text not in has)
+    yield from (f"      gets {shown(text)}" for text in has if text not in had)
+    if had and not has:
+        yield "      has no permissions any more"
 
 
 def _identity(seat: Mapping[str, Any]) -> str:
-    return f"{shown(seat['username'])}{_groups(seat['groups'])}"
+    return f"{shown(quoted(seat['username']))}{_groups(seat['groups'])}"
 
 
 def _groups(groups: Sequence[str]) -> str:
-    return shown(f" in {', '.join(groups)}") if groups else " in no group"
+    noun = "group" if len(groups) == 1 else "groups"
+    return shown(f" in {noun} {', '.join(quoted(one) for one in groups)}") if groups else " in no group"
+
+
+def quoted(name: str) -> str:
+    """A name as it is, or in quotes if it could be taken for another one, or for two: ``"a, b"``, ``"admins "``."""
+    return f'"{name}"' if name != name.strip() or not name or ", " in name or '"' in name else name
 
 
 def _permissions(seat: Mapping[str, Any]) -> list[str]:
-    found = [f"{one['text']} ({one['by']})" for one in seat["permissions"]]
-    return found or ["no permission: no binding and no policy gives any"]
+    return [f"{one['text']} ({one['by']})" for one in seat["permissions"]]
 
 
 def _cluster(arn: str) -> str:
     return shown(Arn.parse(arn).resource.partition("/")[2])
 
 
-def _some(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

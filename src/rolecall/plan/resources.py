@@ -19,6 +19,7 @@ class Kind(StrEnum):
     ``iam-user``            path, tags; name: the user's name
     ``iam-role``            path, description, maxSessionDuration, tags, trust (the document); name: the role's name
     ``iam-role-policy``     document; name: ``ROLE/POLICY``
+    ``iam-user-policy``     document; name: ``USER/POLICY``
     ``aws-auth-role``       arn, username, groups; name: the ARN in lower case (``mapRoles``)
     ``aws-auth-user``       the same for ``mapUsers``
     ``access-entry``        type, username, groups, policies: [{policyArn, scope, namespaces}]; name: principal's ARN
@@ -30,6 +31,7 @@ class Kind(StrEnum):
     IAM_USER = "iam-user"
     IAM_ROLE = "iam-role"
     IAM_ROLE_POLICY = "iam-role-policy"
+    IAM_USER_POLICY = "iam-user-policy"
     AWS_AUTH_ROLE = "aws-auth-role"
     AWS_AUTH_USER = "aws-auth-user"
     ACCESS_ENTRY = "access-entry"
@@ -38,7 +40,8 @@ class Kind(StrEnum):
     ROLE_BINDING = "role-binding"
 
 
-IAM_KINDS = frozenset({Kind.IAM_USER, Kind.IAM_ROLE, Kind.IAM_ROLE_POLICY})
+POLICY_KINDS = frozenset({Kind.IAM_ROLE_POLICY, Kind.IAM_USER_POLICY})
+IAM_KINDS = frozenset({Kind.IAM_USER, Kind.IAM_ROLE, *POLICY_KINDS})
 MAPPING_KINDS = frozenset({Kind.AWS_AUTH_ROLE, Kind.AWS_AUTH_USER, Kind.ACCESS_ENTRY, Kind.IDENTITY_MAPPING})
 # Where in the ConfigMap the entries of a kind stand.
 AWS_AUTH_SECTIONS = {Kind.AWS_AUTH_ROLE: "mapRoles", Kind.AWS_AUTH_USER: "mapUsers"}

@@ -10,7 +10,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rolecall.plan.resources import AWS_AUTH_SECTIONS, BINDING_KINDS, IAM_KINDS, MAPPING_KINDS, Kind, ResourceId
+from rolecall.plan.resources import (
+    AWS_AUTH_SECTIONS,
+    BINDING_KINDS,
+    IAM_KINDS,
+    MAPPING_KINDS,
+    POLICY_KINDS,
+    Kind,
+    ResourceId,
+)
 
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 _CLUSTER = re.compile(r"arn:[a-z-]+:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]{1,100}", re.ASCII)
@@ -23,7 +31,7 @@ _OBJECT = r"(?!\.{1,2}(?:/|$))[^/%\x00-\x20]{1,253}"
 _NAMES: Mapping[Kind, re.Pattern[str]] = {
     Kind.IAM_USER: re.compile(rf"{_NAME}{{1,64}}", re.ASCII),
     Kind.IAM_ROLE: re.compile(rf"{_NAME}{{1,64}}", re.ASCII),
-    Kind.IAM_ROLE_POLICY: re.compile(rf"{_NAME}{{1,64}}/{_NAME}{{1,128}}", re.ASCII),
+    **dict.fromkeys(POLICY_KINDS, re.compile(rf"{_NAME}{{1,64}}/{_NAME}{{1,128}}", re.ASCII)),
     **dict.fromkeys(AWS_AUTH_SECTIONS, re.compile(r"[^A-Z]{1,2048}", re.ASCII | re.DOTALL)),
     Kind.ACCESS_ENTRY: re.compile(r"arn:[!-~]{1,2048}", re.ASCII),
     Kind.IDENTITY_MAPPING: re.compile(_OBJECT),
@@ -118,7 +126,7 @@ _SHAPES: Mapping[Kind, Shape] = {
     Kind.IAM_ROLE: _members(
         {"path": _text, "description": _text, "maxSessionDuration": _number, "tags": _TAGS, "trust": _document}
     ),
-    Kind.IAM_ROLE_POLICY: _members({"document": _document}),
+    **dict.fromkeys(POLICY_KINDS, _members({"document": _document})),
     **dict.fromkeys(MAPPING_KINDS - {Kind.ACCESS_ENTRY}, _members({"arn": _text, **_MAPPING})),
     Kind.ACCESS_ENTRY: _members({"type": _text, **_MAPPING, "policies": _all(_policy)}),
     **dict.fromkeys(

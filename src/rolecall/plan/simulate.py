@@ -49,11 +49,18 @@ def _account(account: Account, changes: Sequence[Change]) -> Account:
             _put(roles, resource.name, None if value is None else _role(account, roles, resource.name, value))
         else:
             name, _, policy = resource.name.partition("/")
-            if name in roles:
-                inline = dict(roles[name].inline)
-                _put(inline, policy, None if value is None else canonical_document(value["document"]))
-                roles[name] = replace(roles[name], inline=inline)
+            document = None if value is None else canonical_document(value["document"])
+            if resource.kind is Kind.IAM_USER_POLICY and name in users:
+                users[name] = replace(users[name], inline=_with(users[name].inline, policy, document))
+            elif resource.kind is Kind.IAM_ROLE_POLICY and name in roles:
+                roles[name] = replace(roles[name], inline=_with(roles[name].inline, policy, document))
     return replace(account, users=users, roles=roles)
+
+
+def _with(inline: Mapping[str, str], policy: str, document: str | None) -> dict[str, str]:
+    found = dict(inline)
+    _put(found, policy, document)
+    return found
 
 
 def _put(found: dict[Any, Any], key: Any, value: Any) -> None:

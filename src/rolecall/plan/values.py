@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from rolecall.iam.common_documents import same_grants
-from rolecall.plan.resources import Kind, Value
+from rolecall.plan.resources import POLICY_KINDS, Kind, Value
 
 # Lists whose order means nothing: groups of a user, policies of an entry with their namespaces, subjects of a binding.
 _UNORDERED = frozenset({"groups", "policies", "namespaces", "subjects"})
-_DOCUMENT = {Kind.IAM_ROLE: "trust", Kind.IAM_ROLE_POLICY: "document"}
+_DOCUMENT = {Kind.IAM_ROLE: "trust", **dict.fromkeys(POLICY_KINDS, "document")}
 
 
 def same_value(kind: Kind, one: Value | None, two: Value | None) -> bool:

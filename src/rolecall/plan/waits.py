@@ -21,9 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
 
-from rolecall.plan.links import EVERYBODY, TEMPLATE, Links, Subject, named_in, names_of, principal_of
+from rolecall.plan.links import EVERYBODY, TEMPLATE, Links, Subject, named_in, names_of, owner_key, principal_of
 from rolecall.plan.places import principal_on, reading_order
-from rolecall.plan.resources import BINDING_KINDS, MAPPING_KINDS, Change, Kind, ResourceId
+from rolecall.plan.resources import BINDING_KINDS, MAPPING_KINDS, POLICY_KINDS, Change, Kind, ResourceId
 
 
 class Level(IntEnum):
@@ -135,16 +135,15 @@ class _Waits:
         }
         self._of_resource: dict[ResourceId, list[Step]] = {}
         self._mappings: dict[tuple[str, str], list[Step]] = {}
-        self._policies_of: dict[tuple[str, str], list[Step]] = {}
+        self._policies_of: dict[str, list[Step]] = {}
         # By cluster and subject that a mapping gave, what it gives instead.
         self._moved_to: dict[tuple[str, Subject], dict[Subject, None]] = {}
         for step in steps:
             self._of_resource.setdefault(step.change.resource, []).append(step)
             if step.change.resource.kind in MAPPING_KINDS:
                 self._add_mapping(step)
-            elif step.change.resource.kind is Kind.IAM_ROLE_POLICY:
-                role = step.change.resource.name.partition("/")[0]
-                self._policies_of.setdefault((step.change.resource.place, role), []).append(step)
+            elif step.change.resource.kind in POLICY_KINDS:
+                self._policies_of.setdefault(owner_key(step.change.resource), []).append(step)
         for step in steps:
             for key in dict.fromkeys(self._belongs_to(step)):
                 gate = self._gates.setdefault(key, {}).setdefault(step.level, _Gate())
@@ -173,11 +172,14 @@ class _Waits:
             earlier += [*same, *made]
         if step.level is Level.DELETE and kind is Kind.IAM_ROLE:
             # IAM deletes no role that has inline policies.
-            earlier += self._policies_of.get((change.resource.place, change.resource.name), ())
+            earlier += self._policies_of.get(owner_key(change.resource), ())
         step._needs = [*self._wanted_gates(step), *earlier]
         if step.level is Level.DELETE:
             # IAM shows a deleted user's id in place of its ARN, so trust policies are changed before.
             step._follows = list(self._naming.get(principal_of(change), ()))
+            if kind is Kind.IAM_USER:
+                # A deleted user loses its policies; removed before, they are in the journal.
+                step._follows += self._policies_of.get(owner_key(change.resource), ())
 
     def gate_names(self) -> dict[int, str]:
         """By identity, names of the gates that somebody waits for and that have more than one part."""

@@ -24,9 +24,10 @@ from typing import Any, Self
 
 from rolecall.errors import RolecallError
 from rolecall.moments import parse_moment
-from rolecall.plan.order import strange_step
+from rolecall.plan.order import merged, strange_step
 from rolecall.plan.resources import Change, Kind, ResourceId
 from rolecall.plan.shapes import check_shape
+from rolecall.plan.values import same_value
 
 FORMAT = 1
 MAX_JOURNAL = 256 * 1024 * 1024
@@ -220,6 +221,20 @@ class Recorded:
             for change in self.run.changes
             if self.states.get(change.key) in counted
         )
+
+
+def completed_by(recorded: Recorded, later: Iterable[Recorded]) -> str:
+    """The name of the first later run after which everything that ``recorded`` left undone was done; else empty."""
+    left = {change.resource: change for change in merged(recorded.left())}
+    for run in later:
+        for change in run.run.changes:
+            state, wanted = run.states.get(change.key), left.get(change.resource)
+            done = state is not None and state.in_force
+            if wanted is not None and done and same_value(change.resource.kind, wanted.after, change.after):
+                del left[change.resource]
+        if not left:
+            return run.run.name
+    return ""
 
 
 def read_run(folder: Path, name: str) -> Recorded:

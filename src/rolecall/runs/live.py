@@ -224,8 +224,10 @@ def _read_iam(iam: Any, resource: ResourceId) -> Value | None:
         case Kind.IAM_ROLE:
             return iam_resources.read_role(iam, resource.name)
         case _:
-            role, _, policy = resource.name.partition("/")
-            return iam_resources.read_role_policy(iam, role, policy)
+            owner, _, policy = resource.name.partition("/")
+            of_user = resource.kind is Kind.IAM_USER_POLICY
+            read = iam_resources.read_user_policy if of_user else iam_resources.read_role_policy
+            return read(iam, owner, policy)
 
 
 def _write_iam(iam: Any, change: Change, current: Value | None) -> None:
@@ -236,5 +238,7 @@ def _write_iam(iam: Any, change: Change, current: Value | None) -> None:
         case Kind.IAM_ROLE:
             iam_resources.write_role(iam, name, current, after)
         case _:
-            role, _, policy = name.partition("/")
-            iam_resources.write_role_policy(iam, role, policy, after)
+            owner, _, policy = name.partition("/")
+            of_user = change.resource.kind is Kind.IAM_USER_POLICY
+            write = iam_resources.write_user_policy if of_user else iam_resources.write_role_policy
+            write(iam, owner, policy, after)

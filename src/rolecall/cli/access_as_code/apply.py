@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 # What a command that changes things prints where there was nothing to change.
 NOTHING_DONE: Mapping[str, Any] = {"run": None, "complete": True, "steps": [], "records": []}
+
+INTERRUPTED = 130
 
 RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name of a run; by default the last one.")]
 
@@ -67,11 +69,28 @@ def apply(
     else:
         made = planning.make(file, account, cluster, allow, include_folder)
         what = f"apply {file}"
-    carry_out(made, what, yes=yes, output=output)
+    carry_out(made, what, yes=yes, output=output, whole=not (plan_file or account or cluster))
 
 
-def carry_out(made: Plan, what: str, *, yes: bool, output: Format) -> None:
-    """Show a plan, ask, make its changes and say how that went; for every command that changes the world."""
+def _settle(what: str) -> None:
+    """Record that the last run is complete, if the same file has nothing left to change."""
+    from rolecall.runs.journal import Journal, JournalError, State, read_run, run_names
+
+    try:
+        names = run_names(_folder())
+        last = read_run(_folder(), names[-1]) if names else None
+        if last is not None and not last.complete and last.run.what == what:
+            with Journal.reopen(_folder(), last.run.name) as journal:
+                journal.note([change.key for change in last.left()], State.ALREADY, "found done by a later apply")
+    except JournalError as error:
+        sys.stderr.write(f"warning: {error.where}: {error.what}\n")
+
+
+def carry_out(made: Plan, what: str, *, yes: bool, output: Format, whole: bool = False) -> None:
+    """Show a plan, ask, make its changes and say how that went; for every command that changes the world.
+
+    :param whole: whether the plan is of everything that the file says.
+    """
     from rolecall.plan.recheck import allowances_of
     from rolecall.runs.journal import Run, new_run_name
 
@@ -82,6 +101,8 @@ def carry_out(made: Plan, what: str, *, yes: bool, output: Format) -> None:
             planning.show(made, output)
         raise typer.Exit(planning.REFUSED)
     if not made.changes:
+        if whole:
+            _settle(what)
         if output is not Format.table:
             print_data(NOTHING_DONE, output)
         return
@@ -104,14 +125,18 @@ def _planned_earlier(path: Path, allow: list[str] | None) -> Plan:
     return made
 
 
-def _read_now(reach: Mapping[str, Any], changes: Iterable[Change]) -> Reading:
+def _read_now(reach: Mapping[str, Any], changes: Sequence[Change]) -> Reading:
+    from rolecall.cli.access_as_code.world import nothing_read
     from rolecall.runs.reach import read_reached
 
     progress = Progress("reading accounts and clusters")
     try:
-        return read_reached(reach, {change.resource.place for change in changes}, datetime.now(UTC), progress)
+        reading = read_reached(reach, {change.resource.place for change in changes}, datetime.now(UTC), progress)
     finally:
         progress.end()
+    if changes and (error := nothing_read(reading)) is not None:
+        raise error
+    return reading
 
 
 def _show_reach(reach: Mapping[str, Any], changes: Iterable[Change], output: Format) -> None:
@@ -377,8 +402,16 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise RolecallError("nobody can be asked", advice="look at the plan, then say --yes")
-    typer.confirm(question, abort=True, err=True)
+        advice = "review the plan, then run again with --yes; nothing was changed"
+        raise RolecallError("cannot ask for confirmation (not a terminal)", advice=advice)
+    try:
+        agreed = typer.confirm(question, err=True)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("\nNothing was changed.\n")
+        raise SystemExit(INTERRUPTED) from None
+    if not agreed:
+        sys.stderr.write("Nothing was changed.\n")
+        raise typer.Exit(FAILED)
 
 
 def _mention_unfinished() -> None:
@@ -441,6 +474,14 @@ def _folder() -> Path:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RolecallError(f"the plan cannot be read: {error}", where=str(path)) from None
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        advice = "write one with: rolecall plan --out FILE; without PLAN, rolecall apply plans from access.yaml"
+        raise RolecallError("there is no such plan", where=str(path), advice=advice) from None
+    except (OSError, ValueError) as error:
+        why = (error.strerror or "").lower() if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RolecallError(f"the plan cannot be read: {why}", where=str(path)) from None
+    if path.suffix.lower() in (".yaml", ".yml") and not text.lstrip().startswith("{"):
+        advice = f"to apply it: rolecall apply -f {path}"
+        raise RolecallError("this is an access file, not a plan", where=str(path), advice=advice)
+    return text

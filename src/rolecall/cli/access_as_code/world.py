@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -68,12 +67,32 @@ def read_manifest_world(
         reading = read_world(clients, addresses, datetime.now(UTC), progress=None if quiet else progress)
     finally:
         progress.end()
-    for failure in reading.failures:
-        sys.stderr.write(f"warning: account {failure.place}: {failure.error.what}\n")
+    if (error := nothing_read(reading)) is not None:
+        raise error
     places = frozenset((*wanted_accounts, *(one.arn for one in addresses))) if accounts or clusters else None
     contexts = {one.arn: one.context for one in addresses if one.context}
     labels = {one.arn: name for name, one in zip(wanted_clusters, addresses, strict=True)}
     return ManifestWorld(reading, clients, reached, places, contexts, labels)
+
+
+def nothing_read(reading: Reading) -> RolecallError | None:
+    """One error if nothing at all could be read, each cause once; ``None`` if anything was read."""
+    world = reading.world
+    if world.accounts or any(not state.unread for state in world.clusters.values()):
+        return None
+    causes: dict[tuple[str, str], list[str]] = {}
+    for failure in reading.failures:
+        causes.setdefault((failure.error.what, failure.error.advice), []).append(f"account {failure.place}")
+    if not causes:
+        unread = {state.unread[0]: "" for state in world.clusters.values() if state.unread}
+        causes = {(why, ""): [] for why in unread}
+    if not causes:
+        return None
+    (what, advice), *_ = causes
+    if len(causes) == 1:
+        return RolecallError(f"nothing could be read: {what}", where=", ".join(*causes.values()), advice=advice)
+    lines = "".join(f"\n  {', '.join(places)}: {what}" for (what, _), places in causes.items())
+    return RolecallError(f"nothing could be read:{lines}")
 
 
 def accesses(manifest: Manifest) -> list[AccountAccess]:

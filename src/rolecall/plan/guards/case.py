@@ -39,6 +39,10 @@ class Case:
     def changes(self) -> tuple[Change, ...]:
         return self.planned.changes
 
+    def is_about(self, resource: ResourceId) -> bool:
+        """Whether the file wants a resource, or a change is of it; not only that it exists."""
+        return resource in self.planned.want.sources or any(change.resource == resource for change in self.changes)
+
     def is_unread(self, place: str) -> bool:
         """Whether an account or a cluster was not read whole, so that what it lacks is not known."""
         return place in self.planned.unread

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rolecall.access.principals import GONE, find_principal
+from rolecall.arn import Arn
 from rolecall.iam.account import IamRole, IamUser
 from rolecall.mapping.access_entries import (
     AssociatedPolicy,
@@ -217,9 +218,18 @@ def aws_auth_problem(case: Case) -> Iterator[Finding]:
 
 def not_read(case: Case) -> Iterator[Finding]:
     """What could not be read is not changed, and whether it is as the file says is not known."""
-    for place, why in case.planned.unread.items():
-        name = cluster_label(case, place) if place.startswith("arn:") else place
-        text = f"{name} could not be read, so it is left out: {why}"
+    unread = case.planned.unread
+    together: dict[str, list[str]] = {}
+    for place, why in unread.items():
+        account = Arn.parse(place).account if place.startswith("arn:") else place
+        together.setdefault(account if account in unread else why, []).append(place)
+    for places in together.values():
+        clusters = [cluster_label(case, place) for place in places if place.startswith("arn:")]
+        accounts = [place for place in places if not place.startswith("arn:")]
+        which = f"cluster{'' if len(clusters) == 1 else 's'} {', '.join(clusters)}" if clusters else ""
+        what = f"account {accounts[0]}{f' with {which}' if which else ''}" if accounts else which
+        about = (*accounts, *clusters)
+        advice = f"fix access to it, or skip it with --allow not-read:{about[0]}"
         yield Finding(
-            "not-read", (name,), text, "see that it can be read, or apply to the others with --allow not-read"
+            "not-read", about, f"{what} could not be read, so nothing there changes: {unread[places[0]]}", advice
         )

@@ -19,6 +19,7 @@ from rolecall.plan.resources import Change, Kind, ResourceId
 
 MAX_TRUST, USUAL_TRUST = 4_096, 2_048
 MAX_INLINE = 10_240
+MAX_USER_INLINE = 2_048
 
 
 def _widened(case: Case) -> Iterator[tuple[Change, Mapping[str, Any]]]:
@@ -85,21 +86,25 @@ def trust_through_role(case: Case) -> Iterator[Finding]:
 
 
 def cannot_assume(case: Case) -> Iterator[Finding]:
-    """Somebody a role newly trusts, whose own policies do not allow it.
+    """Principals that a role trusts and that still cannot assume it, for as long as that is so: one finding a role.
 
     Across accounts both sides must allow (IAM user guide, "Cross-account policy evaluation logic").
     """
-    for change, trust in _widened(case):
-        role, account = change.resource.name, case.after.accounts.get(change.resource.place)
-        if account is None or role not in account.roles:
+    for resource, value in case.planned.want.values.items():
+        account = case.after.accounts.get(resource.place)
+        role = account.roles.get(resource.name) if account and resource.kind is Kind.IAM_ROLE else None
+        if role is None or not case.is_about(resource):
             continue
-        before = set(principals_of(change.before["trust"])) if change.before else set()
-        sources = {edge.source for edge in case.access_after.graph.edges_to(account.roles[role].arn)}
-        for arn in _principal_arns(trust):
-            if arn not in sources and principal_key(arn) not in before and find_principal(case.after.accounts, arn):
-                text = f"{arn} could not assume role {role}: its own policies do not allow sts:AssumeRole on it"
-                advice = f"allow it sts:AssumeRole on {account.roles[role].arn}; across accounts both sides must allow"
-                yield case.finding("cannot-assume", role, text, advice, of=change.resource, refuses=False)
+        sources = {edge.source for edge in case.access_after.graph.edges_to(role.arn)}
+        without = [
+            arn
+            for arn in _principal_arns(value["trust"])
+            if arn not in sources and find_principal(case.after.accounts, arn)
+        ]
+        if without:
+            text = f"{', '.join(without)} cannot assume role {role.name}: their own policies do not allow it"
+            advice = f"allow sts:AssumeRole on {role.arn} in their policies; across accounts both sides must allow"
+            yield case.finding("cannot-assume", resource.name, text, advice, of=resource, refuses=False)
 
 
 def break_glass_without_mfa(case: Case) -> Iterator[Finding]:
@@ -141,6 +146,14 @@ def policy_length(case: Case) -> Iterator[Finding]:
                 )
                 advice = "split the role, or let its people assume a role of their own account first"
                 yield case.finding("policy-length", role, text, advice, of=change.resource, refuses=refuses)
+    for account, name in sorted({_role_of(c) for c in case.changes if c.resource.kind is Kind.IAM_USER_POLICY}):
+        known = case.after.accounts.get(account)
+        user = known.users.get(name) if known else None
+        length = sum(_length(json.loads(text)) for text in user.inline.values()) if user else 0
+        if length > MAX_USER_INLINE:
+            text = f"the inline policies of user {name} have {length} characters; IAM takes {MAX_USER_INLINE} at most"
+            advice = "attach a managed policy that allows sts:AssumeRole on these roles to the user"
+            yield Finding("policy-length", (name,), text, advice)
     for account, name in sorted({_role_of(c) for c in case.changes if c.resource.kind is Kind.IAM_ROLE_POLICY}):
         known = case.after.accounts.get(account)
         role_after = known.roles.get(name) if known else None
@@ -165,8 +178,10 @@ def role_in_use(case: Case) -> Iterator[Finding]:
     for change in case.changes:
         if change.resource.kind is Kind.IAM_ROLE and change.before is not None and change.after is None:
             role = change.resource.name
-            if attached := case.before.accounts[change.resource.place].roles[role].attached:
-                text = f"role {role} cannot be deleted while {_some(list(attached))} is attached to it"
+            account = case.before.accounts.get(change.resource.place)
+            there = account.roles.get(role) if account else None
+            if there is not None and there.attached:
+                text = f"role {role} cannot be deleted while {_some(list(there.attached))} is attached to it"
                 yield case.finding("role-in-use", role, text, "detach it first")
 
 
