@@ -124,7 +124,7 @@ def test_what_is_applied_counts_and_is_taken_back(shell: Shell) -> None:
 
     shell.rolecall("undo", "--yes")
     assert shell.objects() == after
-    first = json.loads(shell.rolecall("runs", "-o", "json"))[0]["run"]
+    first = json.loads(shell.rolecall("runs", "-o", "json"))["runs"][0]["run"]
     shell.rolecall("undo", first, "--yes")
     assert shell.objects() == before
     for login in logins.values():

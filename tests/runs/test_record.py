@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rolecall.runs.record import MAX_RECORDS, records
+from rolecall.runs.record import records
 
 USER = "arn:aws:iam::231144931069:user/team/kubedemy"
 ROLE = "arn:aws:iam::231144931069:role/Admins"
@@ -16,7 +16,11 @@ def gain(people: list[str], roles: list[str]) -> dict[str, object]:
 
 def test_a_gain_is_a_record() -> None:
     (found,) = records({"gains": [gain([USER], [ROLE])], "losses": [gain(["other"], [ROLE])]})
-    assert found == (
+    assert found.to_json() == {
+        "person": USER, "roles": [ROLE], "cluster": CLUSTER, "username": "admin:{{SessionName}}", "groups": ["admins"]
+    }  # fmt: skip
+    assert found.cells() == ("kubedemy", "Admins", "kubedemy", "admin:{{SessionName}}", "admins")
+    assert found.rows() == (
         ("IAM user name", "kubedemy"),
         ("IAM user ARN", USER),
         ("Role name", "Admins"),
@@ -29,14 +33,14 @@ def test_a_gain_is_a_record() -> None:
 
 def test_somebody_mapped_without_a_role_and_somebody_known_by_name_alone() -> None:
     first, second = records({"changes": [gain([USER, "a service"], [])]})
-    assert [name for name, _ in first] == [
+    assert [name for name, _ in first.rows()] == [
         "IAM user name",
         "IAM user ARN",
         "Cluster",
         "Username in the cluster",
         "Groups in the cluster",
     ]
-    assert second[0] == ("IAM user name", "a service")
+    assert second.rows()[0] == ("IAM user name", "a service")
 
 
 def test_who_only_lost_permissions_has_no_record() -> None:
@@ -50,6 +54,7 @@ def test_who_only_lost_permissions_has_no_record() -> None:
     assert [len(list(records({"changes": [one]}))) for one in (less, more, other)] == [0, 1, 1]
 
 
-def test_there_is_an_end() -> None:
-    assert len(list(records({"gains": [gain([f"p{number}" for number in range(500)], [])]}))) == MAX_RECORDS
+def test_nobody_is_left_out() -> None:
+    """The record is the audit trail of a grant."""
+    assert len(list(records({"gains": [gain([f"p{number}" for number in range(500)], [])]}))) == 500
     assert list(records({})) == []

@@ -49,7 +49,8 @@ def to_json(plan: Plan) -> dict[str, Any]:
 def _change_to_json(change: Change) -> dict[str, Any]:
     resource = change.resource
     found = {"kind": resource.kind.value, "place": resource.place, "name": change.name}
-    return {**found, "before": change.before, "after": change.after}
+    values = {"before": change.before, "after": change.after}
+    return found | {key: value for key, value in values.items() if value is not None}
 
 
 def from_json(text: str, where: str = "") -> Plan:
@@ -100,7 +101,7 @@ def _change(found: Mapping[str, Any]) -> Change:
     resource = ResourceId(kind, _text(found["place"]), name.lower() if kind in AWS_AUTH_SECTIONS else name)
 
     def value(key: str) -> Value | None:
-        one: Value | None = found[key]
+        one: Value | None = found.get(key)
         check_shape(resource, one)
         return one
 

@@ -144,11 +144,12 @@ class Journal:
             file.truncate(whole)
             yield cls(recorded.run, states, path, file)
 
-    def go_on(self, steps: Iterable[Change]) -> None:
+    def go_on(self, steps: Iterable[Change], reach: Mapping[str, Any] | None = None) -> None:
         """Make the steps that are left in the order of ``steps``, and wait for what those wait for.
 
         :param steps: those of the run that are not in force, by their keys; what the file says of their order is not
             used.
+        :param reach: how places are reached from now on.
         :raises JournalError: the journal has gone on since the steps were taken from it.
         """
         steps = tuple(steps)
@@ -157,7 +158,7 @@ class Journal:
         if keys != left:
             raise JournalError(f"run {self.run.name} has gone on meanwhile", advice=f"rolecall resume {self.run.name}")
         ended = (replace(one, needs=(), follows=(), gates=()) for one in self.run.changes if one.key not in keys)
-        self.run = replace(self.run, changes=(*ended, *steps))
+        self.run = replace(self.run, changes=(*ended, *steps), reach=self.run.reach if reach is None else reach)
 
     def _is_in_force(self, key: str) -> bool:
         return (state := self.states.get(key)) is not None and state.in_force

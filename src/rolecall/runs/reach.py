@@ -88,6 +88,18 @@ def _reach_lines(reach: Mapping[str, Any], places: Iterable[str]) -> Iterator[st
             yield f"cluster {arn}{context}{called}"
 
 
+def with_defaults(reach: Mapping[str, Any], profile: str, region: str) -> Mapping[str, Any]:
+    """``reach`` with a profile and a region for the accounts that name none."""
+    if not (profile or region) or not isinstance(found := reach.get("accounts"), list):
+        return reach
+    accounts = [
+        {**one, "profile": one.get("profile") or profile, "region": one.get("region") or region}
+        for one in found
+        if isinstance(one, dict)
+    ]
+    return {**reach, "accounts": accounts}
+
+
 def labels(reach: Mapping[str, Any]) -> dict[str, str]:
     """By ARN, what the file that a plan was made from calls its clusters."""
     return _texts(reach, "clusters")

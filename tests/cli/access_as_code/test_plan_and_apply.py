@@ -72,8 +72,8 @@ def test_the_seed_case_is_planned_from_three_flags(shell: Any) -> None:
     refused = shell("plan", code=11)
     assert "would get system:masters on cluster kubedemy" in refused.stdout
     assert "or allow it: --allow system-masters:Kubedemy_EKS_KubernetesAdmin" in refused.stdout
-    assert "1 refusal: it is not applied." in shell("apply", "--yes", code=11).stdout
-    assert shell("runs", "-o", "json").stdout.strip() == "[]"
+    assert "1 refusal: this plan will not be applied." in shell("apply", "--yes", code=11).stdout
+    assert json.loads(shell("runs", "-o", "json").stdout)["runs"] == []
     allowed = shell("plan", "--allow", "system-masters", "--out", "plan.json", code=10)
     assert "Plan: 4 to add, in 1 account and 1 cluster." in allowed.stdout
     out = folder_of(shell) / "plan.json"
@@ -82,7 +82,8 @@ def test_the_seed_case_is_planned_from_three_flags(shell: Any) -> None:
     assert [change.resource.kind.value for change in made.changes][-1].startswith("aws-auth")
     assert made.reach["accounts"][0]["account"] == ACCOUNT
     assert made.caller == f"arn:aws:iam::{ACCOUNT}:user/lab-admin"
-    assert json.loads(shell("plan", "-o", "json", code=11).stdout)["changes"] == json.loads(out.read_text())["changes"]
+    shown = json.loads(shell("plan", "-o", "json", code=11).stdout)["changes"]
+    assert [{k: v for k, v in one.items() if k != "action"} for one in shown] == json.loads(out.read_text())["changes"]
 
 
 def test_nothing_is_overwritten(shell: Any) -> None:
@@ -96,7 +97,7 @@ def test_nothing_is_overwritten(shell: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["plan", "-f", "none.yaml"], 1, "error: none.yaml: there is no such file"),
+        (["plan", "-f", "none.yaml"], 1, "error: none.yaml: not found"),
         (["plan", "--allow", "everything"], 1, "there is no guard 'everything'"),
         (["plan", "--cluster", "prod"], 1, "no cluster in the file matches 'prod'"),
         (["plan", "--account", "prod"], 1, "there is no account 'prod' in the file"),
@@ -229,7 +230,7 @@ def test_everything_that_a_file_can_say_is_applied_once_and_imported_again(shell
     (folder_of(shell) / "rich.yaml").write_text(RICH)
     allow = ("--allow", "raw-trust-policy:nodes")
     planned = shell("plan", "-f", "rich.yaml", *allow, code=10)
-    assert "of type EC2_LINUX" in planned.stdout
+    assert "type EC2_LINUX" in planned.stdout
     shell("apply", "-f", "rich.yaml", "--yes", *allow)
     assert shell("plan", "-f", "rich.yaml").stdout == "Nothing to change.\n"
     shell("import", "-o", "again.yaml")

@@ -29,6 +29,8 @@ def drift(
     ] = True,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing if there is no drift.")] = False,
     include_folder: planning.Folders = None,
+    profile: planning.Profile = "",
+    region: planning.Region = "",
     output: Annotated[PasteFormat, typer.Option("-o", "--output", help="Output format.")] = PasteFormat.table,
 ) -> None:
     """Compare access.yaml with what exists, in both directions, and show who changed what. Changes nothing.
@@ -40,6 +42,7 @@ def drift(
 
     Exit codes: 0 no drift; 10 drift; 1 error, or no drift found but some places could not be read; 2 usage.
     """
+    planning.require(file)
     from rolecall.cli.access_as_code.world import read_manifest_world
     from rolecall.drift.authors import Authors
     from rolecall.drift.compare import drift as find_drift
@@ -49,7 +52,9 @@ def drift(
     from rolecall.runs.reach import reached
 
     loaded = load(file, folders=include_folder or ())
-    read = read_manifest_world(loaded, accounts=account or (), clusters=cluster or (), quiet=quiet)
+    read = read_manifest_world(
+        loaded, accounts=account or (), clusters=cluster or (), quiet=quiet, profile=profile, region=region
+    )
     planned = compare(loaded, read.world, read.world.read_at)
     if (places := read.places) is not None:
         planned = _only(planned, places)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from rolecall.cli.access_as_code import apply
+from rolecall.cli.access_as_code import outcome
 from rolecall.cli.access_as_code import plan as planning
 from rolecall.cli.access_as_code.file_edits import keep
 from rolecall.cli.output import Format, print_data
@@ -174,9 +174,9 @@ def carry_out(
             raise typer.Exit(planning.CHANGES)
         return
     if not (made.changes or edits):
-        _end(apply.NOTHING_DONE, edits, output, told)
+        _end(outcome.NOTHING_DONE, edits, output, told)
         return
-    apply.confirm("Make these changes?", yes)
+    outcome.confirm("Make these changes?", yes)
     _make(made, what, why, edits, output, told)
 
 
@@ -194,13 +194,13 @@ def _make(made: Plan, what: str, why: str, edits: Sequence[Rewritten], output: F
         write(edits)
         if not made.changes:
             complete = True
-            _end(apply.NOTHING_DONE, edits, output, told)
+            _end(outcome.NOTHING_DONE, edits, output, told)
             return
-        report = apply.work(run)
+        report = outcome.work(run)
         complete = report.complete
         members = {} if output is Format.table else {"edits": _edits(edits), **told.members()}
         try:
-            apply.finish(report, run, output, made, members)
+            outcome.finish(report, run, output, made, members)
         finally:
             if output is Format.table:
                 _print_lines(told)
@@ -218,13 +218,13 @@ def _show_edits(edits: Sequence[Rewritten]) -> None:
 
 
 def _show_only(made: Plan, edits: Sequence[Rewritten], output: Format, foreseen: Told) -> None:
-    from rolecall.plan.plan_file import to_json
+    from rolecall.plan.document import plan_document
 
     if output is Format.table:
         if not made.refusals:
             _print_lines(foreseen)
         return
-    print_data({**to_json(made), "effects": made.effects, "edits": _edits(edits), **foreseen.members()}, output)
+    print_data({**plan_document(made), "edits": _edits(edits), **foreseen.members()}, output)
 
 
 def _end(members: Mapping[str, Any], edits: Sequence[Rewritten], output: Format, told: Told) -> None:

@@ -12,8 +12,8 @@ import typer
 
 from rolecall.cli.access_as_code import editing
 from rolecall.cli.access_as_code import plan as planning
-from rolecall.cli.access_as_code.apply import Yes
 from rolecall.cli.access_as_code.earlier_runs import earlier_runs
+from rolecall.cli.access_as_code.outcome import Yes
 from rolecall.cli.output import Format
 from rolecall.errors import RolecallError
 from rolecall.visible import visible

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rolecall.cli.output import Format, print_data
+from rolecall.cli.output import Format, PasteFormat, markdown_text, print_document, print_table
+from rolecall.errors import RolecallError
 
 if TYPE_CHECKING:
     from rolecall.plan.findings import Allowance
@@ -20,47 +21,63 @@ if TYPE_CHECKING:
 CHANGES, REFUSED = 10, 11
 DEFAULT_FILE = Path("access.yaml")
 
-File = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="The file to plan from.")]
+File = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="Access file (default: access.yaml).")]
 Accounts = Annotated[
-    list[str] | None, typer.Option("--account", metavar="NAME", help="Only this account and its clusters; repeatable.")
+    list[str] | None,
+    typer.Option("--account", metavar="ACCOUNT", help="Only this account and its clusters. Repeatable."),
 ]
 Clusters = Annotated[
     list[str] | None,
-    typer.Option("--cluster", metavar="NAME", help="Only clusters of this name or pattern; repeatable."),
+    typer.Option("--cluster", metavar="CLUSTER", help="Only clusters of this name or pattern. Repeatable."),
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option("--allow", metavar="CODE[:NAME]", help="Override a refusal, for everything or one thing; repeatable."),
+    typer.Option(
+        "--allow", metavar="CODE[:NAME]", help="Override a refusal, for everything or for one thing. Repeatable."
+    ),
 ]
 Folders = Annotated[
-    list[Path] | None, typer.Option("--include-folder", metavar="DIR", help="Files may also be included from here.")
+    list[Path] | None,
+    typer.Option("--include-folder", metavar="DIR", help="Folder from which files may be included too. Repeatable."),
 ]
-Output = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
+Output = Annotated[Format, typer.Option("-o", "--output", help="Output format.")]
+PasteOutput = Annotated[PasteFormat, typer.Option("-o", "--output", help="Output format.")]
+Profile = Annotated[
+    str,
+    typer.Option(
+        "--profile", metavar="PROFILE", help="AWS profile for accounts without one (default: from the environment)."
+    ),
+]
+Region = Annotated[
+    str,
+    typer.Option("--region", metavar="REGION", help="Region for accounts without one (default: from the profile)."),
+]
 
 
 def plan(
     file: File = DEFAULT_FILE,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the plan, for rolecall apply.")
+        Path | None, typer.Option("-O", "--out", metavar="FILE", help="Write the plan to FILE, for rolecall apply.")
     ] = None,
     account: Accounts = None,
     cluster: Clusters = None,
     allow: Allow = None,
     include_folder: Folders = None,
-    output: Output = Format.table,
+    profile: Profile = "",
+    region: Region = "",
+    output: PasteOutput = PasteFormat.table,
 ) -> None:
     """Show what would change for accounts and clusters to be as access.yaml says. Changes nothing.
 
-    Ends with 0 where there is nothing to change, 10 with changes, 11 where a guard refuses them,
-    1 on a failure, 2 on wrong usage.
-
     \b
     rolecall plan
-    rolecall plan -f access.yaml --out plan.json
-    rolecall plan --cluster 'prod-*' -o json
+    rolecall plan --cluster 'prod-*' --out plan.json
     rolecall plan --allow system-masters:admins
+    rolecall plan -o markdown
+
+    Exit codes: 0 no changes, 10 changes, 11 refused by a guard, 1 error, 2 usage.
     """
-    made = make(file, account, cluster, allow, include_folder)
+    made = make(file, account, cluster, allow, include_folder, profile, region)
     if out is not None:
         write_plan(made, out)
     show(made, output)
@@ -76,18 +93,28 @@ def make(
     clusters: list[str] | None = None,
     allow: list[str] | None = None,
     folders: list[Path] | None = None,
+    profile: str = "",
+    region: str = "",
 ) -> Plan:
-    """The plan of a file, of the world as it is now; for every command that plans."""
+    """The plan of a file against the current state; for every command that plans."""
+    require(file)
     from rolecall.cli.access_as_code.world import read_manifest_world
     from rolecall.manifest.load import load
     from rolecall.plan.planning import make_plan
 
     named = allowances(allow)
     loaded = load(file, folders=folders or ())
-    read = read_manifest_world(loaded, accounts=accounts or (), clusters=clusters or ())
+    read = read_manifest_world(loaded, accounts=accounts or (), clusters=clusters or (), profile=profile, region=region)
     made = make_plan(loaded, read.world, read.world.read_at, allowances=named, places=read.places, reach=read.reach)
     mention_unused(made, named)
     return made
+
+
+def require(file: Path) -> None:
+    """:class:`RolecallError` if there is no such file; said before anything is loaded that would read it."""
+    if not file.exists():
+        advice = "create one with: rolecall new, or rolecall import"
+        raise RolecallError("not found", where=str(file), advice=advice)
 
 
 def allowances(allow: Iterable[str] | None) -> list[Allowance]:
@@ -106,17 +133,45 @@ def mention_unused(made: Plan, named: Iterable[Allowance]) -> None:
             sys.stderr.write(f"note: --allow {name} overrides nothing here\n")
 
 
-def show(made: Plan, output: Format) -> None:
+def show(made: Plan, output: Format | PasteFormat) -> None:
     """Print a plan."""
-    if output is Format.table:
+    if output == Format.table:
         from rolecall.plan.render import plan_lines
 
         for line in plan_lines(made):
             sys.stdout.write(f"{coloured(line)}\n")
         return
-    from rolecall.plan.plan_file import to_json
+    from rolecall.plan.document import COLUMNS, plan_document, rows
 
-    print_data(to_json(made), output)
+    if output == PasteFormat.csv:
+        print_table(COLUMNS, [*rows(made)], output)
+    elif output == PasteFormat.markdown:
+        _show_markdown(made)
+    else:
+        print_document("Plan", plan_document(made), output)
+
+
+def _show_markdown(made: Plan) -> None:
+    """A page for a pull request: the sentence first, then a table for each kind of thing."""
+    from rolecall.plan.document import rows
+    from rolecall.plan.render import place_label, summary
+
+    sys.stdout.write(f"### rolecall plan\n\n{markdown_text(summary(made))}\n")
+    found = [*rows(made)]
+    effects = [row for row in found if row[0] == "access"]
+    findings = [row for row in found if row[0] == "finding"]
+    changes = [row for row in found if row not in effects and row not in findings]
+    tables = (
+        ("Findings", ("", "code", "about", "what"), [(row[1], row[3], row[2], row[5]) for row in findings]),
+        ("Effect on access", ("", "person", "cluster", "through", "details"),
+         [(row[1], row[4], row[2], row[3], row[5]) for row in effects]),
+        ("Changes", ("", "what", "name", "where", "details"),
+         [(row[1], row[0], row[3], place_label(row[2]), row[5]) for row in changes]),
+    )  # fmt: skip
+    for title, columns, cells in tables:
+        if cells:
+            sys.stdout.write(f"\n#### {title}\n\n")
+            print_table(columns, cells, PasteFormat.markdown)
 
 
 def write_plan(made: Plan, out: Path) -> None:

@@ -49,17 +49,25 @@ class ManifestWorld:
 
 
 def read_manifest_world(
-    loaded: Loaded, *, accounts: Sequence[str] = (), clusters: Sequence[str] = (), quiet: bool = False
+    loaded: Loaded,
+    *,
+    accounts: Sequence[str] = (),
+    clusters: Sequence[str] = (),
+    quiet: bool = False,
+    profile: str = "",
+    region: str = "",
 ) -> ManifestWorld:
     """The world that ``loaded`` is about.
 
     :param accounts: names or ids; where given, only these are planned for, with the clusters in them.
     :param clusters: names or patterns; where given, only these clusters are read and planned for.
+    :param profile: of the accounts for which the file names none; ``region`` likewise.
+    :raises RolecallError: nothing could be read.
     """
     manifest = loaded.manifest
     wanted_accounts = _accounts(manifest, accounts)
     wanted_clusters = _clusters(manifest, clusters, wanted_accounts if accounts else None)
-    reached = tuple(accesses(manifest))
+    reached = tuple(accesses(manifest, profile, region))
     clients = AwsClients(reached)
     addresses = [address(manifest, name) for name in wanted_clusters]
     progress = Progress("reading accounts and clusters")
@@ -95,7 +103,7 @@ def nothing_read(reading: Reading) -> RolecallError | None:
     return RolecallError(f"nothing could be read:{lines}")
 
 
-def accesses(manifest: Manifest) -> list[AccountAccess]:
+def accesses(manifest: Manifest, profile: str = "", region: str = "") -> list[AccountAccess]:
     """How the accounts are reached that something of the manifest lies in; one that is only trusted is not read."""
     used = {person.account for person in manifest.people.values()}
     used |= {role.account for role in manifest.roles.values()}
@@ -104,10 +112,10 @@ def accesses(manifest: Manifest) -> list[AccountAccess]:
     return [
         AccountAccess(
             account.id,
-            account.profile or "",
+            account.profile or profile,
             account.role_arn or "",
             account.external_id or "",
-            account.region or regions.get(name, ""),
+            account.region or region or regions.get(name, ""),
         )
         for name, account in manifest.accounts.items()
         if name in used
