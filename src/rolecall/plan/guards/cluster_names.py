@@ -1,7 +1,8 @@
 """Names of a grant that stand for something inside a cluster exist there: ClusterRoles, Roles, namespaces.
 
 Kubernetes takes a binding to a role that does not exist and gives nothing by it; EKS takes a namespace that does not
-exist. So a slip in a name would pass for access given.
+exist. So a slip in a name would pass for access given. A namespace may be created later, and holds back only the steps
+that need it; so it is a warning, as is a role that is called like no other.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _Role = tuple[str, str, str]
 def no_such_role(case: Case) -> Iterator[Finding]:
     """A binding to a ClusterRole or Role that its cluster does not have."""
     found: dict[_Role, list[ResourceId]] = {}
-    for resource, value in _wanted(case, BINDING_KINDS):
+    for resource, value in _changed(case, BINDING_KINDS):
         state = case.after.clusters[resource.place]
         if (role := _role(resource, value)) and not _exists(state, role):
             found.setdefault(role, []).append(resource)
@@ -31,15 +32,17 @@ def no_such_role(case: Case) -> Iterator[Finding]:
         known = sorted({n for s in states for space, n in s.roles if space == namespace})
         what = f"{kind} {name}{f' in namespace {namespace}' if namespace else ''}"
         text = f"there is no {what} on {_on(case, resources)}, so a binding to it gives nothing"
-        advice = _advice(name, known) or "correct the name, or create it first"
-        yield _finding(case, "no-such-role", name, resources, text, advice)
+        meant = _advice(name, known)
+        # What is near another name is a slip; what is not may be created later, by something else.
+        advice = meant or "correct the name, or create it"
+        yield _finding(case, "no-such-role", name, resources, text, advice, may_refuse=bool(meant))
 
 
 def no_such_namespace(case: Case) -> Iterator[Finding]:
     """A namespace of a binding or an access policy that its cluster does not have."""
     found: dict[str, list[ResourceId]] = {}
     unknown: dict[str, None] = {}
-    for resource, value in _wanted(case, BINDING_KINDS | {Kind.ACCESS_ENTRY}):
+    for resource, value in _changed(case, BINDING_KINDS | {Kind.ACCESS_ENTRY}):
         namespaces = case.after.clusters[resource.place].namespaces
         for name in _namespaces(resource, value):
             if namespaces is None:
@@ -48,12 +51,10 @@ def no_such_namespace(case: Case) -> Iterator[Finding]:
                 found.setdefault(name, []).append(resource)
     for name, resources in found.items():
         known = {n for resource in resources for n in case.after.clusters[resource.place].namespaces or ()}
-        pattern = "*" in name
-        what = f"no namespace matches {name}" if pattern else f"there is no namespace {name}"
+        what = f"no namespace matches {name}" if "*" in name else f"there is no namespace {name}"
         text = f"{what} on {_on(case, resources)}"
-        advice = _advice(name, sorted(known)) or "correct the name, or create it first"
-        # A pattern may be for namespaces to come.
-        yield _finding(case, "no-such-namespace", name, resources, text, advice, may_refuse=not pattern)
+        advice = _advice(name, sorted(known)) or "correct the name, or create it"
+        yield _finding(case, "no-such-namespace", name, resources, text, advice, may_refuse=False)
     if unknown:
         names = [cluster_label(case, arn) for arn in unknown]
         text = (
@@ -87,6 +88,12 @@ def _wanted(case: Case, kinds: frozenset[Kind]) -> Iterator[tuple[ResourceId, Va
             yield resource, value
 
 
+def _changed(case: Case, kinds: frozenset[Kind]) -> Iterator[tuple[ResourceId, Value]]:
+    for change in case.changes:
+        if change.resource.kind in kinds and change.after is not None and change.resource.place in case.after.clusters:
+            yield change.resource, change.after
+
+
 def _role(resource: ResourceId, value: Value) -> _Role:
     kind, name = value["roleRef"]["kind"], value["roleRef"]["name"]
     space = resource.name.partition("/")[0] if resource.kind is Kind.ROLE_BINDING else ""
@@ -108,17 +115,14 @@ def _finding(
     text: str,
     advice: str,
     *,
-    may_refuse: bool = True,
+    may_refuse: bool,
 ) -> Finding:
-    """A refusal if something changes because of the name, else a warning about what is so already."""
-    changed = {change.resource for change in case.changes}
-    refuses = may_refuse and any(resource in changed for resource in resources)
     clusters = dict.fromkeys(cluster_label(case, resource.place) for resource in resources)
-    return case.finding(code, (name, *clusters), text, advice, of=resources[0], refuses=refuses)
+    return case.finding(code, (name, *clusters), text, advice, of=resources[0], refuses=may_refuse)
 
 
 def _on(case: Case, resources: list[ResourceId]) -> str:
-    return _listed(list(dict.fromkeys(cluster_label(case, resource.place) for resource in resources)))
+    return _listed(sorted({cluster_label(case, resource.place) for resource in resources}))
 
 
 def _listed(clusters: list[str]) -> str:
