@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from rolecall.mapping.editing.aws_auth_text import Removed, RemovedEntry, remove_entry
-from rolecall.mapping.editing.sections import fields
 from rolecall.mapping.reading.aws_auth import parse_aws_auth
 from rolecall.plan.order import order, reordered, strange_step
 from rolecall.plan.resources import Change, Kind, ResourceId
@@ -41,7 +40,7 @@ def taken(**changed: Any) -> str:
 
 
 def entries(data: Mapping[str, str]) -> list[Any]:
-    return [(one.section, *fields(one)) for one in parse_aws_auth(data).entries]
+    return [(one.section, one.arn, one.username, one.groups) for one in parse_aws_auth(data).entries]
 
 
 class TestPuttingBack:
