@@ -453,26 +453,6 @@ def test_a_context_works_in_another_shell(ann: Person) -> None:
     assert ann.whoami(f"{MAIN}/prod/Viewers")["username"].startswith("viewer:")
 
 
-def test_a_leftover_profile_of_the_environment_does_not_matter(ann: Person) -> None:
-    ann.variables["AWS_PROFILE"] = "gone"
-    asked = ("--profile", "default", "--cluster", "prod", "--role", "Viewers")
-    assert f"{MAIN}/prod/Viewers" in ann.json("kubeconfig", *asked)["added"]
-    missing = ann.rolecall("kubeconfig", code=1)
-    assert "'gone'" in missing.stderr or "(gone)" in missing.stderr
-    assert "Traceback" not in missing.stderr
-
-
-@pytest.mark.parametrize("name", ["config", "credentials"])
-def test_a_byte_order_mark_is_named(ann: Person, name: str) -> None:
-    """aws-xray-daemon issue 37. The AWS CLI cannot read such a file, and does not say why."""
-    path = ann.home / ".aws" / name
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    for command in ("kubeconfig", "profiles"):
-        refused = ann.rolecall(command, code=1)
-        assert f"error: {path}: begins with a byte order mark" in refused.stderr
-        assert "save it as UTF-8 without a byte order mark" in refused.stderr
-
-
 def test_the_next_step_is_said(ann: Person) -> None:
     """The first `kubectl get ns` on a fresh machine must not go to localhost:8080."""
     ann.kubeconfig.unlink()
