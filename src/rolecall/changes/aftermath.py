@@ -106,9 +106,17 @@ def aftermath_lines(found: Aftermath) -> Iterator[str]:
     """The same for people, line by line."""
     name = shown(PrincipalArn.parse(found.person).name)
     yield f"What {name} {'still has' if found.done else 'would still have afterwards'}"
-    if found.standing:
-        yield "  Still open:"
-        for way in found.standing:
+    # A way that hangs on a policy that was not understood must be called neither open nor closed.
+    for title, ways in (
+        ("Still open:", [way for way in found.standing if not way.doubts]),
+        (
+            "May still be open, because not every policy was understood or read:",
+            [w for w in found.standing if w.doubts],
+        ),
+    ):
+        if ways:
+            yield f"  {title}"
+        for way in ways:
             yield from _standing(way)
     if found.lingering:
         yield "  Closed for new logins. Existing sessions keep working:"
