@@ -20,6 +20,7 @@ from rolecall.plan.plan import Plan
 from rolecall.plan.plan_file import to_json
 from rolecall.plan.planning import make_plan
 from rolecall.plan.recheck import recheck
+from rolecall.plan.render_effects import effect_lines
 from rolecall.plan.resources import Change, Kind, ResourceId
 from rolecall.plan.simulate import with_changes
 from worlds import (
@@ -712,3 +713,46 @@ class TestPeopleInOneAccountAndRolesInAnother:
         roles = "".join(f"  r{n}: {{account: main, assumableBy: [ann]}}\n" for n in range(60))
         text = self.text[: self.text.index("roles:")] + "roles:\n" + roles
         assert "policy-length" in {one.code for one in plan(text, world([account(), account(ident=OTHER)])).refusals}
+
+
+class TestPrincipalsThatCanTakeMore:
+    """EKS user guide, "Associate access policies with access entries"; IAM user guide, actions on policies."""
+
+    def found(self, document: dict[str, Any], group: str = "devs", role_name: str = "view") -> dict[str, Finding]:
+        there = account([user("ann")], [role("admins", trust(user_arn("ann")), inline={"own": document})])
+        text = grants(f"username: a, groups: [{group}], bindings: [{{clusterRole: {role_name}}}]")
+        text = text.replace("assumableBy: [ann]", "assumableBy: [ann], describeClusters: false")
+        return findings(text, world([there], [cluster(mode="API_AND_CONFIG_MAP")]))
+
+    def allow(self, *actions: str, **more: Any) -> dict[str, Any]:
+        statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*", **more}
+        return {"Version": "2012-10-17", "Statement": [statement]}
+
+    @pytest.mark.parametrize(
+        "actions", [("eks:CreateAccessEntry", "eks:AssociateAccessPolicy"), ("eks:*",), ("iam:PutRolePolicy",), ("*",)]
+    )
+    def test_a_grant_that_is_not_administrator_has_a_finding(self, actions: tuple[str, ...]) -> None:
+        finding = self.found(self.allow(*actions))["raises-itself"]
+        assert finding.text.startswith(
+            f"{ROLE} can take more than it is granted: inline policy own of role admins lets it"
+        )
+        assert finding.about == ("admins", "k")
+        assert not finding.refuses
+
+    def test_others_have_none(self) -> None:
+        assert "raises-itself" not in self.found(self.allow("s3:GetObject"))
+        assert "raises-itself" not in self.found(self.allow("*"), "admins", "cluster-admin")
+        other = f"arn:aws:eks:eu-west-2:{MAIN}:cluster/other"
+        assert "raises-itself" not in self.found(self.allow("eks:CreateAccessEntry", Resource=other))
+
+    def test_conditions_make_it_uncertain(self) -> None:
+        document = self.allow("eks:*", Condition={"Bool": {"aws:MultiFactorAuthPresent": "true"}})
+        assert " may let it " in self.found(document)["raises-itself"].text
+
+    def test_the_effect_names_the_policy(self) -> None:
+        there = account([user("ann")], [role("admins", trust(user_arn("ann")), inline={"own": self.allow("eks:*")})])
+        text = grants("username: a, groups: [devs], bindings: [{clusterRole: view}]")
+        made = plan(text, world([there], [cluster(mode="API_AND_CONFIG_MAP")]))
+        lines = [*effect_lines(made.effects)]
+        assert f"  ! {ROLE} can take more than it is granted" in lines
+        assert any(line.startswith("      inline policy own of role admins lets it eks:") for line in lines)

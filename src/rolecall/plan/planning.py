@@ -14,6 +14,7 @@ from rolecall.errors import RolecallError
 from rolecall.manifest.load import Loaded
 from rolecall.plan.findings import Allowance
 from rolecall.plan.guards import Case, examine
+from rolecall.plan.guards.raising import raisings
 from rolecall.plan.plan import Plan, Planned, compare, ordered
 from rolecall.plan.resources import Change
 from rolecall.plan.simulate import with_changes
@@ -49,10 +50,12 @@ def plan_of(planned: Planned, *, allowances: Sequence[Allowance] = (), reach: Ma
     world = planned.world
     now_access = EffectiveAccess(world)
     then_access = EffectiveAccess(with_changes(world, planned.changes), now_access)
+    case = Case(planned, now_access, then_access)
+    taken = {"canTakeMore": [one.to_json() for one in raisings(case)]}
     plan = Plan(
         ordered(planned),
-        examine(Case(planned, now_access, then_access)),
-        effects(now_access, then_access).to_json(),
+        examine(case),
+        {**effects(now_access, then_access).to_json(), **(taken if taken["canTakeMore"] else {})},
         world.read_at,
         world.caller,
         tuple(str(path) for path in planned.names.loaded.files),

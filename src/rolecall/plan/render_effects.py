@@ -27,7 +27,7 @@ def effect_lines(effects: Mapping[str, Any]) -> Iterator[str]:
         for change in effects.get(key, ()):
             found.setdefault(tuple(_change(sign, change)), []).append(_cluster(change["cluster"]))
     locked_out, perhaps = effects.get("lockedOut", ()), effects.get("perhapsLockedOut", ())
-    if not (found or locked_out or perhaps):
+    if not (found or locked_out or perhaps or effects.get("canTakeMore")):
         return
     yield "Effect on access"
     for (first, end, *rest), clusters in found.items():
@@ -40,6 +40,10 @@ def effect_lines(effects: Mapping[str, Any]) -> Iterator[str]:
     for one in perhaps:
         yield f"  ! {shown(one['person'])} may have no way left into {_cluster(one['cluster'])}"
         yield from _doubts(one)
+    for one in effects.get("canTakeMore", ()):
+        may = "lets it" if one["certain"] else "may let it"
+        yield f"  ! {shown(one['principal'])} can take more than it is granted"
+        yield f"      {shown(one['policy'])} {may} {shown(', '.join(one['actions']))}"
 
 
 _VERBS = {"+": ("gains", "gain"), "-": ("loses", "lose")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from rolecall.plan.findings import Finding
-from rolecall.plan.guards import cluster_names, lockout, mapping, trust
+from rolecall.plan.guards import cluster_names, lockout, mapping, raising, trust
 from rolecall.plan.guards.case import Case
 
 Guard = Callable[[Case], Iterator[Finding]]
@@ -23,6 +23,7 @@ GUARDS: Mapping[str, Guard] = {
     "policy-length": trust.policy_length,
     "role-path": trust.role_path,
     "role-in-use": trust.role_in_use,
+    "raises-itself": raising.raises_itself,
     "system-masters": mapping.system_masters,
     "mapping-not-read": mapping.mapping_not_read,
     "no-such-principal": mapping.no_such_principal,
