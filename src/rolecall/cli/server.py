@@ -352,7 +352,7 @@ def server(
     \b
     Examples:
       rolecall server -c /etc/aws-iam-authenticator/config.yaml
-      rolecall server -i prod --backend-mode EKSConfigMap,CRD --workers 2 --audit-log /var/log/rolecall/audit.log
+      rolecall server -i prod --backend-mode EKSConfigMap,CRD --workers 2
 
     Exit codes: 0 stopped by a signal, 1 the server cannot start, 2 wrong usage.
     """

@@ -108,8 +108,8 @@ def add_user(
 
     \b
     Examples:
-      rolecall add user --userarn arn:aws:iam::111122223333:user/ann --username ann --groups developers
-      rolecall add user --userarn arn:aws:iam::111122223333:user/ann --username ann --groups dev --prompt=false
+      rolecall add user --userarn arn:aws:iam::111122223333:user/ann --username ann --groups dev
+      rolecall add user --prompt=false --userarn ARN --username ann --groups dev,ops
 
     Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """
