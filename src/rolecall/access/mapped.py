@@ -137,7 +137,7 @@ def _asked(mappings: Mappings, directory: PrincipalDirectory) -> Iterator[tuple[
         if identity is not None:
             asked.setdefault(*_known(identity, directory))
         elif (account := _account_of(arn)) and account not in directory.accounts:
-            # Nobody can be what is no ARN.
+            # Nobody can be something that is not an ARN.
             asked.setdefault(*_unread(arn, f"unread:{arn.lower()}"))
     yield from asked.items()
 

@@ -33,7 +33,7 @@ def find_principal(accounts: Mapping[str, Account], arn: str) -> IamUser | IamRo
 def entry_principal_id(accounts: Mapping[str, Account], arn: str, entry_made: datetime | None = None) -> str:
     """The unique id that an access entry for ``arn`` is bound to.
 
-    Empty where the account was not read. :data:`GONE` where there is no such principal any more, or where it was made
+    Empty if the account was not read. :data:`GONE` if there is no such principal any more, or if it was made
     after the entry: an entry stays bound to the principal of its day (EKS user guide, "Create access entries").
 
     :param entry_made: when the entry was made; ``None`` for one that is yet to be.

@@ -1,7 +1,7 @@
 """What one caller reaches: the roles that they can assume, and clusters, as themselves or as one of those roles.
 
 The rules are those of :class:`~rolecall.access.effective.EffectiveAccess`; what is added is the caller's side of it:
-what a tool must be told so that it brings along what a trust policy asks for.
+what a tool must know so that it brings along what a trust policy asks for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rolecall.iam.policy_model import Doubt
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever signs: a user or a role.
+    """The principal that signs: a user or a role.
 
     :param arn: as a cluster sees it: of a role without its path, and never of a session.
     :param profile: the profile of the AWS CLI's files that gives the credentials; empty: the default ones.
@@ -176,7 +176,7 @@ def _longest(world: World, role: str) -> int | None:
 
 
 def _identity(arn: str) -> tuple[str, str, str] | None:
-    """Account, kind and name: the same for a role with its path and without. ``None`` for what is no principal."""
+    """Account, kind and name: the same for a role with its path and without. ``None`` if it names none."""
     try:
         found = PrincipalArn.parse(arn)
     except InvalidArnError:

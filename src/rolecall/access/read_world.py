@@ -1,4 +1,4 @@
-"""Read accounts and clusters beside each other; what fails is told and does not stop the rest."""
+"""Read accounts and clusters side by side; what fails is reported and does not stop the rest."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Failure:
 class Reading:
     """The world as far as it could be read.
 
-    :param clusters: what EKS told of each cluster that it knows, by ARN, for whoever connects to them afterwards.
+    :param clusters: what EKS said about each cluster that it knows, by ARN, for connecting to them afterwards.
     :param failures: accounts that could not be read. A cluster's own failures are in its ``unread``.
     """
 

@@ -18,7 +18,7 @@ class ClusterState:
     """One cluster: how it maps identities, and its RBAC.
 
     :param arn: ``arn:PARTITION:eks:REGION:ACCOUNT:cluster/NAME``; its key everywhere.
-    :param aws_auth: the ``data`` of ConfigMap kube-system/aws-auth, ``None`` where there is no such ConfigMap.
+    :param aws_auth: the ``data`` of ConfigMap kube-system/aws-auth, ``None`` if there is no such ConfigMap.
     :param aws_auth_version: its ``resourceVersion``, empty where there is none.
     :param entries: access entries; an entry's ``principal_id`` is empty where the account that knows it was not read.
     :param roles: rules by ``(namespace, name)``; the namespace of a ClusterRole is empty.
@@ -49,7 +49,7 @@ class ClusterState:
 class World:
     """Accounts by id and clusters by ARN, read at one moment.
 
-    :param caller: the canonical ARN of whoever read them, so that a plan can see whether it locks its caller out.
+    :param caller: the canonical ARN of the reader, so that a plan can see whether it locks its caller out.
     :param callers: the same by account: each may have been read with credentials of its own.
     :param behind: by account, the canonical ARN of the user or role whose credentials assumed the caller's role, as far
         as profiles tell; without the account if that is not known.

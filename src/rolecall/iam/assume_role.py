@@ -65,7 +65,7 @@ class TrustedRole:
     :param arn: with its path.
     :param max_session_duration: seconds, 3,600 to 43,200.
     :param principal_ids: the unique id that each principal ARN of the trust policy stood for when it was saved
-        (IAM user guide, "AWS JSON policy elements: Principal": a user made anew is another principal).
+        (IAM user guide, "AWS JSON policy elements: Principal": a recreated user is another principal).
     """
 
     arn: str
@@ -159,8 +159,8 @@ def may_assume_role(
 ) -> bool:
     """Whether :func:`decide_assume_role` would allow it, fast and without the reasons.
 
-    :param compiled: of the caller's policies with the role's trust policy as their resource part; kept by whoever asks
-        many times (:func:`rolecall.iam.compiled.compile_policies`).
+    :param compiled: of the caller's policies with the role's trust policy as their resource part; keep it if you
+        ask many times (:func:`rolecall.iam.compiled.compile_policies`).
     :param context: what :func:`assume_role_context` gives for the same call, where it is at hand.
     """
     if principal.kind is PrincipalKind.ROOT:
@@ -192,7 +192,7 @@ def decide_web_identity(request: AssumeRoleRequest, token: WebIdentity, role: Tr
     asked = AuthorizationRequest(nobody, action, role.arn, role.account, context)
     applying = [one for one in role.trust.statements if _is_about(one, token, role.trust, asked)]
     denying = [one for one in applying if not one.allows]
-    # Everyone is no provider: the trust policy must name it.
+    # Everyone is not a provider: the trust policy must name it.
     granting = [one for one in applying if one.allows and not (one.principals and one.principals.everyone)]
     unclear = [one for one in role.trust.unclear if _is_about(one.statement, token, role.trust, asked)]
     doubts = tuple(

@@ -2,7 +2,7 @@
 
 For one key the values that its policies name divide all values into kinds; one of each kind is enough. A variable ties
 two keys together: the values of each are worth trying for the other, taken apart or put together as the pattern says.
-Where there are too many to try, that is said, and whoever asks must not take "found none" for "there is none".
+If there are too many to try, the result says so, and the caller must not take "found none" for "there is none".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The doubts that touch one decision: what was not understood in a policy, and could make the answer another one.
 
 An Allow that was not understood may allow, and is counted as allowing nothing; a Deny that was not understood denies
-nothing. So an answer is the understood one, and beside it stand by name the statements over which it may be wrong: for
+nothing. So an answer is the understood one, and beside it stand the statements that could make it wrong: for
 a request that is refused the Allows that would let it through, and for one that is allowed, or may be, the Denies that
 might stop it. The habit is cedar-go's, whose Diagnostic has errors beside reasons.
 """

@@ -33,7 +33,7 @@ class Power:
     """One action.
 
     :param action: as AWS writes it.
-    :param gives: what whoever may call it can do, as the end of a sentence that begins with "can".
+    :param gives: what a principal that may call it can do, as the end of a sentence that begins with "can".
     :param on_itself: whether it raises somebody who may do it to themselves alone. A new key for oneself does not.
     """
 
@@ -49,7 +49,7 @@ _NO_DENY = "take a policy off it, and with it what the policy denies"
 _BOUNDARY = "lift the permissions boundary that limits it"
 _SIGN_IN = "sign in as the user"
 _VERSION = "change what the policy allows, for everyone who has it"
-_IDP = "let whoever an identity provider vouches for assume the roles that trust it"
+_IDP = "let the users of an identity provider assume the roles that trust it"
 _CODE = "run commands as the role of what is already running"
 _SSO = "give permissions through IAM Identity Center"
 

@@ -1,6 +1,6 @@
 """Policies at their kindest, as long as it is open which values some condition keys will have.
 
-Whoever is refused by the policies at their kindest is refused whatever those values are. So a search for values that a
+A caller that the policies refuse at their kindest is refused, whatever those values are. So a search for values that a
 caller could bring along (:mod:`rolecall.iam.search`) stops early where nothing can come of it.
 """
 

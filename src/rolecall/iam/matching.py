@@ -85,7 +85,7 @@ def _general(pattern: str) -> Matcher:
 def arn_matcher(pattern: str) -> Matcher:
     """``ArnLike`` and ``ArnEquals``: six parts, each matched on its own, so that no wildcard crosses a colon.
 
-    Source: IAM user guide, "Condition operators", ARN condition operators. A text that is no ARN never matches.
+    Source: IAM user guide, "Condition operators", ARN condition operators. A text that is not an ARN never matches.
     """
     parts = pattern.split(":", 5)
     if len(parts) != 6:

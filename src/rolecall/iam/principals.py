@@ -1,4 +1,4 @@
-"""Who makes a request, as IAM's rules see them: a plain value, built by whoever verified the signature."""
+"""Who makes a request, as IAM's rules see them: a plain value, built by the code that verified the signature."""
 
 from __future__ import annotations
 

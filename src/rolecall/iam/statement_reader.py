@@ -286,7 +286,7 @@ def _check_principal(notes: StatementReading, key: str, name: str, path: str) ->
         return
     what = f'Invalid principal in policy: "{key.upper()}":"{name[:120]}"'
     if key != "AWS":
-        # Whatever it is, it is no user and no role.
+        # Whatever it is, it is neither a user nor a role.
         if not (_SERVICE if key == "Service" else _FEDERATED).fullmatch(name):
             notes.wrong(what, path)
     elif not (_ACCOUNT.fullmatch(name) or _PRINCIPAL_ARN.fullmatch(name) or _UNIQUE_ID.fullmatch(name)):
