@@ -50,6 +50,16 @@ def test_the_flags_of_the_original(tmp_path: Path, arguments: tuple[str, ...]) -
     assert ("there is no format 'yaml'" in done.stderr) == ("yaml" in arguments)
 
 
+def test_the_file_of_the_original(tmp_path: Path) -> None:
+    # `verify.go` binds these keys too
+    (tmp_path / "c.yaml").write_text("clusterID: prod\ntoken: x\nOutput: yaml\npartition: aws-xx\n")
+    done = run("verify", "-c", str(tmp_path / "c.yaml"))
+    assert "there is no partition 'aws-xx'" in done.stderr
+    done = run("verify", "-c", str(tmp_path / "c.yaml"), "--partition", "aws")
+    assert "there is no format 'yaml'" in done.stderr
+    assert "the token does not begin with" in done.stderr
+
+
 def test_the_variable_of_the_original() -> None:
     assert "does not begin with" in run("verify", "-t", "x", KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID="prod").stderr
 

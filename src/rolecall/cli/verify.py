@@ -39,15 +39,24 @@ def verify(
         ),
     ] = "",
     text: Annotated[
-        str, typer.Option("-t", "--token", metavar="TOKEN", help="Token to check; - reads it from standard input.")
-    ] = "-",
-    output: Annotated[str, typer.Option("-o", "--output", metavar="FORMAT", help="text or json.")] = "text",
+        str | None,
+        typer.Option("-t", "--token", metavar="TOKEN", help="Token to check (default: read from standard input)."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FORMAT", help="text or json (default: text).")
+    ] = None,
     partition: Annotated[
-        str, typer.Option(metavar="PARTITION", help=f"AWS partition: {', '.join(PARTITIONS)}.")
-    ] = "aws",
+        str | None,
+        typer.Option(metavar="PARTITION", help=f"AWS partition: {', '.join(PARTITIONS)} (default: aws)."),
+    ] = None,
     config: Annotated[
         str,
-        typer.Option("-c", "--config", metavar="FILE", help="Configuration file of the authenticator, for clusterID."),
+        typer.Option(
+            "-c",
+            "--config",
+            metavar="FILE",
+            help="Configuration file of the authenticator: clusterID, token, output and partition.",
+        ),
     ] = "",
 ) -> None:
     """Check a token as an authenticator does, ask STS, and show whose it is.
@@ -63,7 +72,11 @@ def verify(
     rolecall token -i prod --token-only | rolecall verify -i prod
     rolecall verify -i prod -t k8s-aws-v1.aHR0... -o json
     """
-    cluster = cluster or (read_config(config).get("clusterid", "") if config else "")
+    file = read_config(config) if config else {}
+    cluster = cluster or file.get("clusterid", "")
+    text = text if text is not None else file.get("token") or "-"
+    output = output if output is not None else file.get("output") or "text"
+    partition = partition if partition is not None else file.get("partition") or "aws"
     if not cluster:
         raise typer.BadParameter("no cluster is named; use -i CLUSTER", param_hint="--cluster-id")
     if partition not in PARTITIONS:

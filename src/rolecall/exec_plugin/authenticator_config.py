@@ -1,7 +1,7 @@
-"""What ``token`` takes from the configuration file of the authenticator, and which of flag, variable and file counts.
+"""What ``token`` and ``verify`` take from the authenticator's configuration file, and the order of what counts.
 
-Source: aws-iam-authenticator v0.7 ``cmd/aws-iam-authenticator/root.go`` and ``token.go``: viper, which finds a key in
-any case of letters, and asks the flag first if it is given at all, even empty, then the variable, then the file.
+Source: aws-iam-authenticator v0.7, ``root.go``, ``token.go`` and ``verify.go``: viper finds a
+key in any case of letters, and asks the flag first if it is given at all, even empty, then the variable, then the file.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _SWITCHES = (
     ("forward-session-name", "forwardSessionName", ""),
     ("cache", "cache", ""),
 )
+# What `verify` takes besides the cluster's id.
+_OF_VERIFY = ("token", "output", "partition")
 _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 
@@ -46,7 +48,7 @@ def merged(given: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, st
 
 
 def read_config(path: str) -> dict[str, str]:
-    """The keys that ``token`` takes from a file, in lower case; a switch is ``true`` or ``false``.
+    """The keys that ``token`` and ``verify`` take from a file, in lower case; a switch is ``true`` or ``false``.
 
     :raises UsageError: if the file cannot be read, is not YAML, or a key of these is given twice or is not a text.
     """
@@ -80,7 +82,7 @@ def _values(root: Node, path: str) -> dict[str, str]:
         raise UsageError("is not a mapping of keys to values", where=path)
     if again := duplicate_key(root, any_case=True):
         raise UsageError(f"{again[0].value} is given twice", where=f"{path}:{again[0].line}")
-    names = {key.lower(): key for _, key, _ in (*_TEXTS, *_SWITCHES)}
+    names = {key.lower(): key for _, key, _ in (*_TEXTS, *_SWITCHES)} | {key: key for key in _OF_VERIFY}
     switches = {key.lower() for _, key, _ in _SWITCHES}
     found: dict[str, str] = {}
     for spelled, (key, value) in members(root, GoYaml.V3).items():
