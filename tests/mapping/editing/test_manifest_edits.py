@@ -66,7 +66,9 @@ def foreign(text: str, name: str) -> list[str]:
 def without_end(lines: list[str]) -> list[str]:
     # The last line of a file without a line break at its end may gain one, and one before it lose it.
     lines = [line.rstrip("\r") for line in lines]
-    return lines[:-1] if lines and lines[-1] == "" else lines
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return lines
 
 
 @settings(max_examples=150)
