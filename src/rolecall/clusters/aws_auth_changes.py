@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rolecall.clusters.config_maps import (
     NAMESPACE,
@@ -25,6 +25,7 @@ from rolecall.clusters.config_maps import (
 from rolecall.clusters.connect import Connection
 from rolecall.clusters.transport import utc_now
 from rolecall.mapping.editing.history import History, from_config_map, record, to_config_map
+from rolecall.moments import write_moment
 
 HISTORY = "rolecall-aws-auth-history"
 
@@ -51,10 +52,10 @@ def change_aws_auth(
     check: Callable[[Mapping[str, str], Mapping[str, str]], None] | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Edited:
-    """Change aws-auth by a pure function, made again where somebody else wrote in between; made where there is none.
+    """Change aws-auth by a pure function, made again if somebody else wrote in between; it is created if it is missing.
 
-    :param check: told of the texts before and after each attempt; refuses by raising, and nothing is written.
-    :raises ClusterError: refused by the cluster; with code 409 where others were faster every time.
+    :param check: gets the texts before and after each attempt; it refuses by raising, and nothing is written.
+    :raises ClusterError: refused by the cluster; with code 409 if others were faster every time.
     """
     run = uuid.uuid4().hex
 
@@ -67,7 +68,7 @@ def change_aws_auth(
 
 
 def read_history(connection: Connection) -> History:
-    """The recorded changes; none where nothing was ever changed by rolecall."""
+    """The recorded changes; none if rolecall never changed anything."""
     found = read_config_map(connection, HISTORY)
     return from_config_map(found.data, found.binary)
 
@@ -87,7 +88,7 @@ def _record(
             before.data,
             data,
             run=run,
-            time=clock().astimezone(UTC).isoformat(timespec="seconds"),
+            time=write_moment(clock()),
             who=author.who,
             what=author.what,
             why=author.why,

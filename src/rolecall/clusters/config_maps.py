@@ -1,6 +1,6 @@
 """A ConfigMap changed by a pure function, however many others change it at the same time.
 
-Read, edit, replace with the ``resourceVersion`` that was read; where somebody wrote in between, the cluster refuses
+Read, edit, replace with the ``resourceVersion`` that was read; if somebody wrote in between, the cluster refuses
 (409) and the edit is made again on what is there now. So nobody's change is lost (Kubernetes API conventions,
 "Concurrency Control and Consistency").
 """
@@ -37,8 +37,8 @@ Edit = Callable[[Mapping[str, str]], Mapping[str, str]]
 class ConfigMapState:
     """A ConfigMap as it was read.
 
-    :param data: its texts; empty where there is no ConfigMap.
-    :param version: its ``resourceVersion``; empty where there is none.
+    :param data: its texts; empty if there is no ConfigMap.
+    :param version: its ``resourceVersion``; empty if there is none.
     :param binary: its ``binaryData``, still in base64.
     """
 
@@ -54,7 +54,7 @@ class ConfigMapState:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A ConfigMap before and after; the same state twice where the edit changed nothing and nothing was written."""
+    """A ConfigMap before and after; the same state twice if the edit changed nothing and nothing was written."""
 
     before: ConfigMapState
     after: ConfigMapState
@@ -65,7 +65,7 @@ class Edited:
 
 
 def read_config_map(connection: Connection, name: str = AWS_AUTH, namespace: str = NAMESPACE) -> ConfigMapState:
-    """The ConfigMap as it is now; an empty state where there is none. :class:`ClusterError` where it is refused."""
+    """The ConfigMap as it is now; an empty state if there is none. :class:`ClusterError` if it is refused."""
     try:
         with explained(_where(connection, namespace, name)):
             found = connection.client.get(ConfigMap, name, namespace=namespace)
@@ -86,9 +86,9 @@ def write_config_map(
     namespace: str = NAMESPACE,
     dry_run: bool = False,
 ) -> ConfigMapState:
-    """Replace the ConfigMap that ``base`` was read from, or make it where there was none.
+    """Replace the ConfigMap that ``base`` was read from, or create it if there was none.
 
-    Labels, annotations and everything else of it stay. :class:`ClusterError` with code 409 where it is not as ``base``
+    Labels, annotations and everything else of it stay. :class:`ClusterError` with code 409 if it is not as ``base``
     any more.
 
     :param binary: new ``binaryData``; left as it is without.
@@ -122,10 +122,10 @@ def edit_config_map(
     before_write: Callable[[ConfigMapState, Mapping[str, str]], None] | None = None,
     attempts: int = ATTEMPTS,
 ) -> Edited:
-    """Change a ConfigMap's texts by ``edit``, which is called again where somebody else wrote in between.
+    """Change a ConfigMap's texts by ``edit``, which is called again if somebody else wrote in between.
 
     :param edit: a pure function; what it raises ends the edit and nothing is written.
-    :param before_write: told of each attempt, what was read and what is about to be written; may refuse by raising.
+    :param before_write: gets what was read and what is about to be written at each attempt; may refuse by raising.
     :raises ClusterError: refused by the cluster, or others were faster ``attempts`` times.
     """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,17 @@ class Context:
     """A context: where its cluster is and how its user signs in.
 
     :param tokens: ``None`` for a user of a client certificate, or for nobody.
+    :param cluster: the name of its entry under ``clusters``: for EKS often the cluster's ARN.
+    :param arguments: of its credential plugin; ``variables`` are what the plugin gets besides the environment.
     """
 
     name: str
     endpoint: Endpoint
     tokens: TokenSource | None
     namespace: str = "default"
+    cluster: str = ""
+    arguments: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_context(name: str = "", paths: Sequence[Path] = (), environ: Mapping[str, str] = os.environ) -> Context:
@@ -61,7 +66,16 @@ def read_context(name: str = "", paths: Sequence[Path] = (), environ: Mapping[st
     folder, user_folder = cluster_path.resolve().parent, user_path.resolve().parent
     endpoint = _endpoint(cluster, folder, user, user_folder, where)
     tokens = _tokens(user, user_folder, endpoint, where)
-    return Context(wanted, endpoint, tokens, _text(context, "namespace", path) or "default")
+    plugin = _plugin(entry, user_folder, endpoint, where) if (entry := _mapping(user, "exec", where)) else None
+    return Context(
+        wanted,
+        endpoint,
+        tokens,
+        _text(context, "namespace", path) or "default",
+        _text(context, "cluster", path),
+        plugin.arguments if plugin else (),
+        plugin.variables if plugin else {},
+    )
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from lab_shell import enter
+from rolecall.aws.principals import principal_exists
 from rolecall.aws.session import AccountAccess, AwsClients
 from rolecall.cli.cluster_maps.access_entry import app
 from rolecall.errors import RolecallError
@@ -104,8 +107,8 @@ def test_made_changed_given_policies_and_deleted() -> None:
         (("create", DEV, "--policy", "AmazonEKSNoPolicy"), "there are: "),
         (("create", DEV, "--policy", "AmazonEKSViewPolicy=Not_A_Namespace"), "namespace"),
         (("create", f"{A}:role/node", "--type", "EC2_LINUX", "--group", "x"), "itself"),
-        (("update", f"{A}:role/Nobody", "--group", "x"), "make it first"),
-        (("update", DEV, "--group", "x", "--no-groups"), "contradict"),
+        (("update", f"{A}:role/Nobody", "--group", "x"), "create it first"),
+        (("update", DEV, "--group", "x", "--no-groups"), "exclude each other"),
     ],
 )
 def test_what_eks_would_refuse_is_refused_before(arguments: tuple[str, ...], words: str) -> None:
@@ -125,7 +128,7 @@ def test_nodes_and_the_last_administrator_are_guarded() -> None:
     assert "deleted" in ok("delete", node, "--allow", "lockout-nodes")
     admins = [
         e["principalArn"]
-        for e in json.loads(ok("list", "-o", "json"))
+        for e in json.loads(ok("list", "-o", "json"))["entries"]
         for p in e["policies"]
         if p["policyArn"].endswith(last)
     ]
@@ -134,6 +137,79 @@ def test_nodes_and_the_last_administrator_are_guarded() -> None:
         ok("delete", admin, "--allow", "lockout-caller")
     assert "no access entry would be an administrator's any more" in said("disassociate-policy", DEV, last)
     ok("delete", DEV, "--allow", "lockout-last-admin")
+
+
+def test_an_administrator_whom_iam_does_not_have_does_not_count(eks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EKS user guide, "Create access entries": an entry of a deleted principal never works again."""
+    last = "AmazonEKSClusterAdminPolicy"
+    iam = AwsClients([AccountAccess(ACCOUNT)]).client(ACCOUNT, "iam")
+    for name in ("adm1", "adm2"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+        ok("create", f"{A}:role/{name}", "--policy", last)
+    others = [
+        entry["principalArn"]
+        for entry in json.loads(ok("list", "-o", "json"))["entries"]
+        if any(policy["policyArn"].endswith(last) for policy in entry["policies"])
+        and not entry["principalArn"].startswith(f"{A}:role/adm")
+    ]
+    for one in others:
+        ok("delete", one, "--allow", "lockout-caller")
+    assert "deleted (dry run)" in ok("delete", f"{A}:role/adm2", "--dry-run")
+    iam.delete_role(RoleName="adm1")
+    assert "the last one is of" in said("delete", f"{A}:role/adm2", "--dry-run")
+    assert "the last one is of" in said("disassociate-policy", f"{A}:role/adm2", last)
+    # Created again under its name, it is another principal.
+    iam.create_role(RoleName="adm1", AssumeRolePolicyDocument=json.dumps(TRUST))
+    found = principal_exists(
+        AwsClients([AccountAccess(ACCOUNT)]),
+        f"{A}:role/adm1",
+        with_path=True,
+        entry_made=datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    assert found is False
+    # The entry of the one that is gone can be removed.
+    ok("delete", f"{A}:role/adm1")
+    monkeypatch.setattr("rolecall.aws.principals.principal_exists", lambda *_, **__: None)
+    ok("create", f"{A}:role/adm1", "--policy", last)
+    unsure = run("delete", f"{A}:role/adm2", "--dry-run")
+    assert "it is not known whether IAM still has the administrators that remain: " in unsure.stderr
+    monkeypatch.undo()
+    ok("delete", f"{A}:role/adm1")
+    ok("delete", f"{A}:role/adm2", "--allow", "lockout-last-admin")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "arguments"),
+    [
+        (f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/c", []),
+        ("any", ["--region", REGION, "eks", "get-token", "--cluster-name", "c"]),
+        ("any", ["token", "-i", "c", "--region", REGION]),
+        ("any", ["token", "--cluster-id=c"]),
+    ],
+)
+def test_a_context_says_which_cluster(cluster: str, arguments: list[str], tmp_path: Path) -> None:
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws", "args": arguments}
+    text = {
+        "contexts": [{"name": "x", "context": {"cluster": cluster, "user": "u"}}],
+        "clusters": [{"name": cluster, "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"exec": plugin} if arguments else {}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(text))
+    done = CliRunner().invoke(app, ["list", "--context", "x", "--kubeconfig", str(tmp_path / "config")])
+    assert done.exit_code == 0, (done.output, done.exception)
+    both = CliRunner().invoke(app, ["list", "--context", "x", "--cluster", "c"])
+    assert "exclude each other" in str(both.exception)
+
+
+def test_a_context_of_another_cluster_says_what_to_do(tmp_path: Path) -> None:
+    text = {
+        "current-context": "kind",
+        "contexts": [{"name": "kind", "context": {"cluster": "kind"}}],
+        "clusters": [{"name": "kind", "cluster": {"server": "https://127.0.0.1:1"}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(text))
+    done = CliRunner().invoke(app, ["list", "--kubeconfig", str(tmp_path / "config")])
+    assert "context kind: it does not say which EKS cluster it is of" in str(done.exception)
 
 
 def test_guards_of_the_caller() -> None:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rolecall.cli.output import Format, print_data, print_table
+from rolecall.cli.cluster_maps.options import (
+    SETTINGS,
+    ClusterOptions,
+    EntryChangeOptions,
+    Groups,
+    NoGroups,
+    Output,
+    Username,
+    with_groups,
+)
+from rolecall.cli.output import Format, print_document, print_table
 from rolecall.errors import RolecallError
 from rolecall.mapping.access_entries import (
     AccessEntry,
@@ -22,54 +32,37 @@ from rolecall.mapping.access_entries import (
     default_username,
     entry_principal,
 )
-from rolecall.mapping.editing.access_entry_guards import entry_refusals
-from rolecall.mapping.editing.guards import Guard
+from rolecall.mapping.editing.access_entry_guards import entry_refusals, is_cluster_admin
+from rolecall.visible import visible
+
+if TYPE_CHECKING:
+    from rolecall.aws.read_clusters import DatedEntry
 
 app = typer.Typer(
-    help="Access entries of an EKS cluster: list them, make, change and delete them, with their access policies.\n\n"
+    help="List, create, change and delete the access entries of an EKS cluster, with their access policies.\n\n"
     "What EKS would refuse is refused before anything is sent, and so is what would lock out you, the nodes or the "
     "last administrator.",
     no_args_is_help=True,
+    context_settings=SETTINGS,
 )
 CALLS = 8
+# Entries of administrators that IAM is asked about before the last one known is taken away.
+MAX_LOOKUPS = 50
 
-Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME", help="The EKS cluster.")]
-Region = Annotated[str, typer.Option("--region", help="Its region; default: the profile's.")]
-Profile = Annotated[str, typer.Option("--profile", help="Whose credentials.")]
-Output = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show it, change nothing.")]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until EKS shows the change.")]
-Principal = Annotated[str, typer.Argument(metavar="ARN", help="The role or user, a role with its path.")]
+Principal = Annotated[str, typer.Argument(metavar="ARN", help="ARN of the role or user; a role with its path.")]
 Policy = Annotated[str, typer.Argument(metavar="POLICY", help="Name or ARN of an access policy.")]
-Groups = Annotated[list[str] | None, typer.Option("--group", help="A Kubernetes group; again for more.")]
-Username = Annotated[str, typer.Option("--username", help="Template of the Kubernetes username.")]
-_GUARDS = (Guard.LOCKOUT_CALLER, Guard.LOCKOUT_NODES, Guard.LOCKOUT_LAST_ADMIN)
-Allow = Annotated[
-    list[Guard] | None,
-    typer.Option(
-        "--allow", metavar="GUARD", help=f"Do it although this guard refuses: {', '.join(_GUARDS)}. Again for more."
-    ),
-]
 Edit = Callable[["AccessEntry | None"], "AccessEntry | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options that all changes share."""
-
-    allow: Sequence[Guard]
-    dry_run: bool
-    wait: bool
-    output: Format
 
 
 class EksEntries:
     """The entries of a cluster."""
 
-    def __init__(self, cluster: str, region: str, profile: str) -> None:
+    def __init__(self, where: ClusterOptions) -> None:
         from rolecall.aws.read_clusters import describe_cluster
         from rolecall.aws.session import AwsClients, identify
+        from rolecall.cli.cluster_maps.places import named_cluster
 
+        cluster, region, profile = named_cluster(where)
         access = identify(profile, region)
         self.clients = AwsClients([access])
         self.cluster = describe_cluster(self.clients, access.account, access.region, cluster)
@@ -78,16 +71,16 @@ class EksEntries:
                 f"its authentication mode {self.cluster.mode} does not read access entries",
                 where=f"cluster {cluster}",
                 advice=f"aws eks update-cluster-config --name {cluster} "
-                "--access-config authenticationMode=API_AND_CONFIG_MAP (there is no way back)",
+                "--access-config authenticationMode=API_AND_CONFIG_MAP (EKS cannot change it back)",
             )
         self.eks = self.clients.client(access.account, "eks", access.region)
 
-    def every(self) -> list[AccessEntry]:
+    def dated(self) -> list[DatedEntry]:
         """All entries, by principal."""
         from rolecall.aws.read_clusters import read_entries
 
         with ThreadPoolExecutor(CALLS) as calls:
-            return [dated.entry for dated in read_entries(self.clients, self.cluster, calls)]
+            return list(read_entries(self.clients, self.cluster, calls))
 
     def one(self, principal: str) -> AccessEntry | None:
         """The entry of a principal."""
@@ -113,21 +106,24 @@ class EksEntries:
         with explained("access policies"):
             return access_policy_names(self.eks)
 
-    def change(self, principal: str, edit: Edit, options: Options) -> None:
+    def change(self, principal: str, edit: Edit, options: EntryChangeOptions) -> None:
         """Change one entry: checked by EKS's rules and the guards, sent, waited for, shown."""
         from rolecall.aws.eks_access_entries import wait_for_entry, write_entry
         from rolecall.aws.errors import explained
         from rolecall.cli.cluster_maps.places import require
         from rolecall.plan.actual import entry_value
 
-        every = self.every()
+        dated = self.dated()
+        every = [one.entry for one in dated]
         before = next((entry for entry in every if entry.principal_arn == principal), None)
         after = edit(before)
         if after is not None:
             check_entry(after, self.cluster.account, frozenset(self.policies()) if after.policies else frozenset())
         rest = [entry for entry in every if entry.principal_arn != principal]
         caller = self.clients.caller_arn(self.cluster.account)
-        require(entry_refusals(every, [*rest, *([after] if after else [])], caller=caller), options.allow)
+        result = [*rest, *([after] if after else [])]
+        gone = self._gone(dated, result)
+        require(entry_refusals(every, result, caller=caller, gone=gone), options.allow or ())
         old, new = entry_value(before) if before else None, entry_value(after) if after else None
         changed = old != new
         if changed and not options.dry_run:
@@ -145,32 +141,56 @@ class EksEntries:
                     )
         self._say(principal, old, new, options)
 
-    def _say(self, principal: str, old: Any, new: Any, options: Options) -> None:
+    def _gone(self, before: Sequence[DatedEntry], after: Sequence[AccessEntry]) -> frozenset[str]:
+        """Administrators whom IAM does not have any more; asked only if the change takes one of them away."""
+        from rolecall.aws.principals import principal_exists
+
+        left = {entry.principal_arn for entry in after if is_cluster_admin(entry)}
+        admins = [one for one in before if is_cluster_admin(one.entry)]
+        if not {one.entry.principal_arn for one in admins} - left:
+            return frozenset()
+        found = {
+            one.entry.principal_arn: principal_exists(
+                self.clients, one.entry.principal_arn, with_path=True, entry_made=one.created
+            )
+            for one in admins[:MAX_LOOKUPS]
+        }
+        unknown = [arn for arn, exists in found.items() if exists is None and arn in left]
+        if unknown and not any(found[arn] for arn in left & found.keys()):
+            arns = visible(", ".join(unknown))
+            sys.stderr.write(f"note: it is not known whether IAM still has the administrators that remain: {arns}\n")
+        return frozenset(arn for arn, exists in found.items() if exists is False)
+
+    def _say(self, principal: str, old: Any, new: Any, options: EntryChangeOptions) -> None:
         if options.output is not Format.table:
             shown = {"principalArn": principal, "changed": old != new, "dryRun": options.dry_run}
-            print_data({**shown, "before": old, "after": new}, options.output)
+            print_document("AccessEntryChange", {**shown, "before": old, "after": new}, options.output)
             return
         what = (
             "nothing to change" if old == new else "deleted" if new is None else "created" if old is None else "updated"
         )
         tense = " (dry run)" if options.dry_run else ""
-        sys.stdout.write(f"access entry {principal} of cluster {self.cluster.name}: {what}{tense}\n")
+        sys.stdout.write(visible(f"access entry {principal} of cluster {self.cluster.name}: {what}{tense}") + "\n")
         for key in ("username", "groups", "policies"):
-            one, two = (value[key] if value else None for value in (old, new))
+            one, two = (_in_words(key, value[key]) if value else "none" for value in (old, new))
             if one != two:
-                sys.stdout.write(f"  {key}: {one} -> {two}\n")
+                sys.stdout.write(f"  {key}: {visible(one)} -> {visible(two)}\n")
 
 
 @app.command("list")
-def list_command(cluster: Cluster, region: Region = "", profile: Profile = "", output: Output = Format.table) -> None:
+@with_groups
+def list_command(where: ClusterOptions, output: Output = Format.table) -> None:
     """List the access entries of a cluster.
 
     \b
     rolecall access-entry list --cluster prod
+    rolecall access-entry list --context prod -o json
+
+    Exit codes: 0 done, 1 error, 2 usage.
     """
-    entries = EksEntries(cluster, region, profile).every()
+    entries = [dated.entry for dated in EksEntries(where).dated()]
     if output is not Format.table:
-        print_data([_shown(entry) for entry in entries], output)
+        print_document("AccessEntries", {"entries": [_shown(entry) for entry in entries]}, output)
         return
     rows = [
         (e.principal_arn, str(e.type), e.username, ",".join(e.groups), ",".join(map(_policy_text, e.policies)))
@@ -180,19 +200,21 @@ def list_command(cluster: Cluster, region: Region = "", profile: Profile = "", o
 
 
 @app.command("get")
-def get_command(
-    principal: Principal, cluster: Cluster, region: Region = "", profile: Profile = "", output: Output = Format.table
-) -> None:
-    """Print one access entry. Ends with 1 where there is none.
+@with_groups
+def get_command(where: ClusterOptions, principal: Principal, output: Output = Format.table) -> None:
+    """Print one access entry.
 
     \b
-    rolecall access-entry get arn:aws:iam::111122223333:role/team/Dev --cluster prod -o yaml
+    rolecall access-entry get arn:aws:iam::111122223333:role/team/Dev --cluster prod
+    rolecall access-entry get arn:aws:iam::111122223333:user/ann --cluster prod -o yaml
+
+    Exit codes: 0 done, 1 error or no such entry, 2 usage.
     """
-    entry = EksEntries(cluster, region, profile).one(principal)
+    entry = EksEntries(where).one(principal)
     if entry is None:
-        raise RolecallError("there is no such access entry", where=principal, advice="a role needs its whole path here")
+        raise RolecallError("there is no such access entry", where=principal, advice="give a role with its whole path")
     if output is not Format.table:
-        print_data(_shown(entry), output)
+        print_document("AccessEntry", _shown(entry), output)
         return
     rows = [("principal", entry.principal_arn), ("type", str(entry.type)), ("username", entry.username)]
     rows += [("group", group) for group in entry.groups] + [("policy", _policy_text(p)) for p in entry.policies]
@@ -200,34 +222,34 @@ def get_command(
 
 
 @app.command("create")
+@with_groups
 def create_command(
+    where: ClusterOptions,
+    how: EntryChangeOptions,
     principal: Principal,
-    cluster: Cluster,
-    region: Region = "",
-    profile: Profile = "",
     username: Username = "",
     group: Groups = None,
     kind: Annotated[
-        EntryType, typer.Option("--type", help="STANDARD for people; the others are for nodes.")
+        EntryType, typer.Option("--type", help="STANDARD is for people, the others are for nodes.")
     ] = EntryType.STANDARD,
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            "--policy", metavar="POLICY[=NS,...]", help="An access policy, in namespaces or the whole cluster."
+            "--policy",
+            metavar="POLICY[=NAMESPACE,...]",
+            help="Access policy, for the whole cluster or for namespaces. Repeatable.",
         ),
     ] = None,
-    allow: Allow = None,
-    dry_run: DryRun = False,
-    wait: Wait = True,
-    output: Output = Format.table,
 ) -> None:
-    """Make an access entry, with its access policies. One that exists is left alone, and that is an error.
+    """Create an access entry with its access policies. It is an error if the entry exists.
 
     \b
     rolecall access-entry create arn:aws:iam::111122223333:role/Dev --cluster prod --group developers
     rolecall access-entry create arn:aws:iam::111122223333:role/Ops --cluster prod --policy AmazonEKSEditPolicy=web,shop
+
+    Exit codes: 0 done, 1 error or refused, 2 usage.
     """
-    entries = EksEntries(cluster, region, profile)
+    entries = EksEntries(where)
 
     def edit(found: AccessEntry | None) -> AccessEntry:
         if found is not None:
@@ -236,89 +258,85 @@ def create_command(
             )
         who = entry_principal(principal, entries.cluster.account, kind)
         if kind is not EntryType.STANDARD and (username or group):
-            raise RolecallError(f"EKS gives entries of type {kind} their username and groups itself")
+            raise RolecallError(f"EKS sets the username and groups of entries of type {kind} itself")
         name = username or default_username(who, kind)
         policies = tuple(_scoped(entries, *text.partition("=")[::2]) for text in policy or ())
         groups = tuple(group or ()) if kind is EntryType.STANDARD else default_groups(kind)
         return AccessEntry(principal, "", kind, name, groups, policies)
 
-    entries.change(principal, edit, Options(allow or (), dry_run, wait, output))
+    entries.change(principal, edit, how)
 
 
 @app.command("update")
+@with_groups
 def update_command(
+    where: ClusterOptions,
+    how: EntryChangeOptions,
     principal: Principal,
-    cluster: Cluster,
-    region: Region = "",
-    profile: Profile = "",
     username: Username = "",
     group: Groups = None,
-    no_groups: Annotated[bool, typer.Option("--no-groups", help="Take all groups away.")] = False,
-    allow: Allow = None,
-    dry_run: DryRun = False,
-    wait: Wait = True,
-    output: Output = Format.table,
+    no_groups: NoGroups = False,
 ) -> None:
-    """Change username or groups. What is not named stays; groups are given all together.
+    """Change the username or the groups of an access entry. What you do not give stays as it is.
 
     \b
     rolecall access-entry update arn:aws:iam::111122223333:role/Dev --cluster prod --group developers --group viewers
+    rolecall access-entry update arn:aws:iam::111122223333:role/Dev --cluster prod --no-groups --dry-run
+
+    Exit codes: 0 done, 1 error or refused, 2 usage.
     """
     if group and no_groups:
-        raise RolecallError("--group and --no-groups contradict each other")
+        raise RolecallError("--group and --no-groups exclude each other")
 
     def edit(found: AccessEntry | None) -> AccessEntry:
         entry = _required(found, principal)
         if entry.type is not EntryType.STANDARD:
-            raise RolecallError(f"EKS gives entries of type {entry.type} their username and groups itself")
+            raise RolecallError(f"EKS sets the username and groups of entries of type {entry.type} itself")
         groups = () if no_groups else tuple(group) if group else entry.groups
         return replace(entry, username=username or entry.username, groups=groups)
 
-    EksEntries(cluster, region, profile).change(principal, edit, Options(allow or (), dry_run, wait, output))
+    EksEntries(where).change(principal, edit, how)
 
 
 @app.command("delete")
-def delete_command(
-    principal: Principal,
-    cluster: Cluster,
-    region: Region = "",
-    profile: Profile = "",
-    allow: Allow = None,
-    dry_run: DryRun = False,
-    wait: Wait = True,
-    output: Output = Format.table,
-) -> None:
-    """Delete an access entry with its policies. Nothing to delete is no error.
+@with_groups
+def delete_command(where: ClusterOptions, how: EntryChangeOptions, principal: Principal) -> None:
+    """Delete an access entry with its access policies. Not an error if there is nothing to delete.
 
     \b
     rolecall access-entry delete arn:aws:iam::111122223333:role/Dev --cluster prod
+    rolecall access-entry delete arn:aws:iam::111122223333:user/ann --context prod --dry-run
+
+    Exit codes: 0 done, 1 error or refused, 2 usage.
     """
-    entries = EksEntries(cluster, region, profile)
-    entries.change(principal, lambda _: None, Options(allow or (), dry_run, wait, output))
+    EksEntries(where).change(principal, lambda _: None, how)
 
 
 @app.command("associate-policy")
+@with_groups
 def associate_command(
+    where: ClusterOptions,
+    how: EntryChangeOptions,
     principal: Principal,
     policy: Policy,
-    cluster: Cluster,
-    region: Region = "",
-    profile: Profile = "",
     namespace: Annotated[
         list[str] | None,
-        typer.Option("--namespace", help="Only there, such as dev-*; again for more. Default: everywhere."),
+        typer.Option(
+            "--namespace",
+            metavar="NAMESPACE",
+            help="Only in this namespace; may be a pattern such as dev-*. Repeatable (default: the whole cluster).",
+        ),
     ] = None,
-    allow: Allow = None,
-    dry_run: DryRun = False,
-    wait: Wait = True,
-    output: Output = Format.table,
 ) -> None:
-    """Give an access policy to an entry, or change where it counts.
+    """Associate an access policy with an entry, or change where it applies.
 
     \b
     rolecall access-entry associate-policy arn:aws:iam::111122223333:role/Dev AmazonEKSViewPolicy --cluster prod
+    rolecall access-entry associate-policy arn:aws:iam::111122223333:user/a AmazonEKSEditPolicy --namespace web
+
+    Exit codes: 0 done, 1 error or refused, 2 usage.
     """
-    entries = EksEntries(cluster, region, profile)
+    entries = EksEntries(where)
     new = _scoped(entries, policy, ",".join(namespace or ()))
 
     def edit(found: AccessEntry | None) -> AccessEntry:
@@ -326,38 +344,32 @@ def associate_command(
         others = tuple(one for one in entry.policies if one.policy_arn != new.policy_arn)
         return replace(entry, policies=(*others, new))
 
-    entries.change(principal, edit, Options(allow or (), dry_run, wait, output))
+    entries.change(principal, edit, how)
 
 
 @app.command("disassociate-policy")
-def disassociate_command(
-    principal: Principal,
-    policy: Policy,
-    cluster: Cluster,
-    region: Region = "",
-    profile: Profile = "",
-    allow: Allow = None,
-    dry_run: DryRun = False,
-    wait: Wait = True,
-    output: Output = Format.table,
-) -> None:
-    """Take an access policy away from an entry. One that it has not is no error.
+@with_groups
+def disassociate_command(where: ClusterOptions, how: EntryChangeOptions, principal: Principal, policy: Policy) -> None:
+    """Take an access policy from an entry. Not an error if the entry does not have it.
 
     \b
     rolecall access-entry disassociate-policy arn:aws:iam::111122223333:role/Dev AmazonEKSViewPolicy --cluster prod
+    rolecall access-entry disassociate-policy arn:aws:iam::111122223333:user/ann AmazonEKSEditPolicy --context prod
+
+    Exit codes: 0 done, 1 error or refused, 2 usage.
     """
 
     def edit(found: AccessEntry | None) -> AccessEntry:
         entry = _required(found, principal)
         return replace(entry, policies=tuple(one for one in entry.policies if policy not in (one.name, one.policy_arn)))
 
-    EksEntries(cluster, region, profile).change(principal, edit, Options(allow or (), dry_run, wait, output))
+    EksEntries(where).change(principal, edit, how)
 
 
 def _required(found: AccessEntry | None, principal: str) -> AccessEntry:
     if found is None:
         raise RolecallError(
-            "there is no such access entry", where=principal, advice="make it first: rolecall access-entry create"
+            "there is no such access entry", where=principal, advice="create it first: rolecall access-entry create"
         )
     return found
 
@@ -375,6 +387,16 @@ def _comparable(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _policy_text(policy: AssociatedPolicy) -> str:
     return f"{policy.name}={'+'.join(policy.namespaces)}" if policy.namespaces else policy.name
+
+
+def _in_words(key: str, value: Any) -> str:
+    """A username, groups or policies as a person reads them."""
+    if key == "policies":
+        value = [
+            one["policyArn"].rpartition("/")[2] + (f"={'+'.join(one['namespaces'])}" if one["namespaces"] else "")
+            for one in value
+        ]
+    return (value if isinstance(value, str) else ", ".join(value)) or "none"
 
 
 def _shown(entry: AccessEntry) -> dict[str, Any]:

@@ -11,324 +11,324 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rolecall.arn import PrincipalArn, PrincipalKind
-from rolecall.cli.output import FAILED, Format, fail, print_data, print_table
+from rolecall.cli.cluster_maps.options import (
+    SETTINGS,
+    ChangeOptions,
+    ClusterOptions,
+    DryRun,
+    Groups,
+    NoGroups,
+    Output,
+    PlaceOptions,
+    Username,
+    with_groups,
+)
+from rolecall.cli.output import FAILED, Format, fail, print_document, print_table
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.lines import yaml_lines
 from rolecall.mapping.editing.aws_auth_text import remove_account, remove_entry, set_account, set_entry
 from rolecall.mapping.editing.format import format_data
 from rolecall.mapping.editing.guards import Guard
 from rolecall.mapping.editing.lint import Severity, lint
-from rolecall.mapping.reading.aws_auth import parse_aws_auth
+from rolecall.mapping.reading.aws_auth import AwsAuth, AwsAuthEntry, arn_key, parse_aws_auth
+from rolecall.moments import parse_moment, write_moment
+from rolecall.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from rolecall.cli.cluster_maps.places import ClusterPlace, Done, Place
 
 app = typer.Typer(
-    help="The ConfigMap aws-auth in a cluster or a file: read, check, change one entry, go back.\n\n"
-    "A change touches its own lines alone, never overwrites somebody else's, is refused where it would lock out you, "
-    "the nodes or the last administrator, and is kept in the cluster so that it can be taken back.",
+    help="Read, check and change the ConfigMap aws-auth, in a cluster or in a file.\n\n"
+    "A change touches only the lines of its entry and never overwrites the change of somebody else. It is refused if "
+    "it would lock out you, the nodes or the last administrator. In a cluster every change is kept and can be taken "
+    "back.",
     no_args_is_help=True,
+    context_settings=SETTINGS,
 )
 
 COULD_NOT_LOOK = 2
-_ACCOUNT = re.compile("[0-9]{12}")
+_ACCOUNT = re.compile("[0-9]{12}", re.ASCII)
 
-File = Annotated[
-    str, typer.Option("-f", "--filename", metavar="FILE", help="A manifest of the ConfigMap; - is standard input.")
-]
-Context = Annotated[str, typer.Option("--context", help="Context of the kubeconfig; default: the current one.")]
-Kubeconfig = Annotated[str, typer.Option("--kubeconfig", metavar="FILE", help="Default: $KUBECONFIG, ~/.kube/config.")]
-Cluster = Annotated[str, typer.Option("--cluster", metavar="NAME", help="An EKS cluster, without a kubeconfig.")]
-Region = Annotated[str, typer.Option("--region", help="With --cluster: its region.")]
-Profile = Annotated[str, typer.Option("--profile", help="With --cluster: whose credentials.")]
-Output = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, change nothing.")]
-Allow = Annotated[
-    list[Guard] | None,
-    typer.Option(
-        "--allow", metavar="GUARD", help=f"Do it although this guard refuses: {', '.join(Guard)}. Again for more."
-    ),
-]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept with the change in the history.")]
 Principal = Annotated[
-    str, typer.Argument(metavar="ARN|ACCOUNT", help="A role or a user; an account id stands for mapAccounts.")
+    str, typer.Argument(metavar="ARN|ACCOUNT", help="ARN of a role or user, or an account id for mapAccounts.")
 ]
-
-
-def _place(file: str, context: str, kubeconfig: str, cluster: str, region: str, profile: str) -> Place:
-    from rolecall.cli.cluster_maps.places import find_place
-
-    return find_place(file, context, kubeconfig, cluster, region, profile)
 
 
 @app.command("get")
+@with_groups
 def get(
-    principal: Annotated[str, typer.Argument(metavar="[ARN]", help="Only the entries of this role or user.")] = "",
-    file: File = "",
-    context: Context = "",
-    kubeconfig: Kubeconfig = "",
-    cluster: Cluster = "",
-    region: Region = "",
-    profile: Profile = "",
+    place: PlaceOptions,
+    principal: Annotated[str, typer.Argument(metavar="[ARN]", help="Show only the entries of this role or user.")] = "",
     output: Output = Format.table,
 ) -> None:
-    """Print the entries, as the authenticator reads them. Ends with 1 where an ARN is asked for that has none.
+    """Print the entries as the authenticator reads them.
 
     \b
     rolecall aws-auth get
     rolecall aws-auth get -f aws-auth.yaml -o json
+
+    Exit codes: 0 done, 1 error, no entry for the ARN, or a section that cannot be read, 2 usage.
     """
-    place = _place(file, context, kubeconfig, cluster, region, profile)
-    found = parse_aws_auth(place.read())
-    in_force = {id(entry) for entry in (*found.roles.values(), *found.users.values())}
-    entries = [entry for entry in found.entries if not principal or entry.arn.lower() == principal.lower()]
+    found = parse_aws_auth(_place(place).read())
+    entries = [entry for entry in found.entries if not principal or arn_key(entry.arn) == arn_key(principal)]
+    accounts = [] if principal else sorted(found.accounts)
+    lost = [problem for problem in found.problems if problem.section in found.lost and _loses(problem.code)]
     if output is Format.table:
         rows = [
-            (
-                e.section,
-                str(e.line),
-                e.arn,
-                e.username,
-                ",".join(e.groups),
-                "" if id(e) in in_force else "never used",
-            )
+            (e.section, str(e.line), e.arn or str(e.sso or ""), e.username, ",".join(e.groups), _state(e, found))
             for e in entries
         ]
-        rows += [("mapAccounts", "", account, "", "", "") for account in sorted(found.accounts) if not principal]
+        rows += [("mapAccounts", "", account, "", "", "") for account in accounts]
         print_table(("section", "line", "arn", "username", "groups", ""), rows)
     else:
-        shown: list[dict[str, Any]] = [
-            {
-                "section": e.section,
-                "line": e.line,
-                "arn": e.arn,
-                "username": e.username,
-                "groups": list(e.groups),
-                "inForce": id(e) in in_force,
-            }
-            for e in entries
-        ]
-        print_data({"entries": shown, "accounts": [] if principal else sorted(found.accounts)}, output)
-    if principal and not entries:
+        unread = [{"section": p.section, "line": p.line, "text": p.text} for p in lost]
+        print_document(
+            "AwsAuth",
+            {"entries": [_shown(e, found) for e in entries], "accounts": accounts, "lost": unread},
+            output,
+        )
+    for problem in lost:
+        sys.stderr.write(f"error: {visible(str(problem))}\n")
+    if lost or (principal and not entries):
         raise typer.Exit(FAILED)
 
 
+def _loses(code: str) -> bool:
+    return code in ("not-yaml", "not-a-list", "too-long")
+
+
+def _state(entry: AwsAuthEntry, found: AwsAuth) -> str:
+    if entry.is_dropped:
+        return "dropped"
+    if entry.sso is not None:
+        return "not on EKS"
+    key = arn_key(entry.arn)
+    if entry.section == "mapUsers" and key not in found.roles and any(e is entry for e in found.undecided.get(key, ())):
+        return "undecided"
+    return "" if (found.roles.get(key) or found.users.get(key)) is entry else "never used"
+
+
+def _shown(entry: AwsAuthEntry, found: AwsAuth) -> dict[str, Any]:
+    state = _state(entry, found)
+    sso = entry.sso
+    return {
+        "section": entry.section,
+        "line": entry.line,
+        "arn": entry.arn or None,
+        "sso": {"permissionSetName": sso.permission_set, "accountID": sso.account, "partition": sso.partition}
+        if sso
+        else None,
+        "username": entry.username or None,
+        "groups": list(entry.groups),
+        # Absent if nobody can say: it depends on the authenticator, or on chance.
+        "inForce": None if state in ("undecided", "not on EKS") else not state,
+    }
+
+
 @app.command("lint")
+@with_groups
 def lint_command(
-    file: File = "",
-    context: Context = "",
-    kubeconfig: Kubeconfig = "",
-    cluster: Cluster = "",
-    region: Region = "",
-    profile: Profile = "",
-    strict: Annotated[bool, typer.Option("--strict", help="End with 1 for warnings too.")] = False,
+    place: PlaceOptions,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     output: Output = Format.table,
 ) -> None:
-    """Check for everything that does not do what it says. Ends with 0: no error; 1: errors; 2: could not look.
+    """Report everything that does not do what it says, with its line.
 
     \b
-    rolecall aws-auth lint
     rolecall aws-auth lint -f aws-auth.yaml --strict
     kubectl -n kube-system get configmap aws-auth -o yaml | rolecall aws-auth lint -f -
+
+    Exit codes: 0 no errors, 1 errors, 2 aws-auth could not be read, or usage.
     """
     try:
-        place = _place(file, context, kubeconfig, cluster, region, profile)
-        findings = lint(place.read())
+        where = _place(place)
+        findings = lint(where.read())
     except RolecallError as error:
         fail(error, COULD_NOT_LOOK)
     if output is Format.table:
         for finding in findings:
-            where = place.line(finding.section, finding.line)
-            sys.stdout.write(f"{where}: {finding.severity}: {finding.text} [{finding.code}]\n")
+            line = f"{where.line(finding.section, finding.line)}: {finding.severity}: {finding.text} [{finding.code}]"
+            sys.stdout.write(visible(line) + "\n")
             if finding.advice:
-                sys.stdout.write(f"    {finding.advice}\n")
+                sys.stdout.write(f"    {visible(finding.advice)}\n")
     else:
         shown = [
             {
                 "code": f.code,
                 "severity": str(f.severity),
                 "section": f.section,
-                "line": f.line,
-                "place": place.line(f.section, f.line),
-                "arn": f.arn,
+                "line": f.line or None,
+                "place": where.line(f.section, f.line),
+                "arn": f.arn or None,
                 "text": f.text,
-                "advice": f.advice,
+                "advice": f.advice or None,
             }
             for f in findings
         ]
-        print_data(shown, output)
+        print_document("AwsAuthFindings", {"findings": shown}, output)
     bad = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     raise typer.Exit(FAILED if any(finding.severity in bad for finding in findings) else 0)
 
 
 @app.command("set")
+@with_groups
 def set_command(
+    place: PlaceOptions,
+    how: ChangeOptions,
     principal: Principal,
-    username: Annotated[str, typer.Option("--username", help="Template of the Kubernetes username.")] = "",
-    group: Annotated[
-        list[str] | None, typer.Option("--group", help="A Kubernetes group; again for more. All of them together.")
-    ] = None,
-    no_groups: Annotated[bool, typer.Option("--no-groups", help="Take all groups away.")] = False,
-    file: File = "",
-    context: Context = "",
-    kubeconfig: Kubeconfig = "",
-    cluster: Cluster = "",
-    region: Region = "",
-    profile: Profile = "",
-    allow: Allow = None,
-    why: Why = "",
-    dry_run: DryRun = False,
-    output: Output = Format.table,
+    username: Username = "",
+    group: Groups = None,
+    no_groups: NoGroups = False,
 ) -> None:
-    """Map a role or a user, or change what it is mapped to. What is not named stays as it is.
+    """Map a role or user, or change its mapping. What you do not give stays as it is.
 
     \b
     rolecall aws-auth set arn:aws:iam::111122223333:role/Dev --username 'dev:{{SessionName}}' --group developers
     rolecall aws-auth set arn:aws:iam::111122223333:role/Dev --group developers --group viewers --dry-run
     rolecall aws-auth set 111122223333 --why 'audit account'
+
+    Exit codes: 0 done, 1 error or refused, 2 usage.
     """
     if group and no_groups:
-        raise RolecallError("--group and --no-groups contradict each other")
+        raise RolecallError("--group and --no-groups exclude each other")
 
     def edit(data: Mapping[str, str]) -> Mapping[str, str]:
         if _ACCOUNT.fullmatch(principal):
             if username or group or no_groups:
                 raise RolecallError("an account has neither username nor groups: its ARNs are the usernames")
             return set_account(data, principal)
-        section = _section(principal)
-        found = parse_aws_auth(data)
-        entry = (found.roles if section == "mapRoles" else found.users).get(principal.lower())
+        entry = _in_force(parse_aws_auth(data), principal)
+        section = entry.section if entry else _section(principal)
         name = username or (entry.username if entry else "")
         if not name:
-            raise RolecallError(f"{principal} is not mapped yet, so it needs a username", advice="--username NAME")
+            what = "has no username" if entry else "is not mapped yet, so it needs a username"
+            raise RolecallError(f"{principal} {what}", advice="give one: --username NAME")
         groups = () if no_groups else tuple(group) if group else (entry.groups if entry else ())
         return set_entry(data, section, principal, name, groups)
 
-    place = _place(file, context, kubeconfig, cluster, region, profile)
-    _report(place, place.change(edit, f"set {principal}", why, allow or (), dry_run=dry_run), dry_run, output)
+    where = _place(place)
+    _report(where, where.change(edit, f"set {principal}", how.why, how.allow or (), dry_run=how.dry_run), how)
+
+
+def _in_force(found: AwsAuth, principal: str) -> AwsAuthEntry | None:
+    """The entry that counts for a role or user, whichever section it stands in: the authenticator tries both."""
+    key = arn_key(principal)
+    if key not in found.roles and (rivals := found.undecided.get(key)):
+        lines = " and ".join(str(entry.line) for entry in rivals)
+        raise RolecallError(
+            f"{principal} is mapped by entries that differ in case alone, and either may count",
+            where=f"mapUsers lines {lines}",
+            advice="keep one of them first",
+        )
+    return found.roles.get(key) or found.users.get(key)
 
 
 @app.command("remove")
-def remove_command(
-    principal: Principal,
-    file: File = "",
-    context: Context = "",
-    kubeconfig: Kubeconfig = "",
-    cluster: Cluster = "",
-    region: Region = "",
-    profile: Profile = "",
-    allow: Allow = None,
-    why: Why = "",
-    dry_run: DryRun = False,
-    output: Output = Format.table,
-) -> None:
-    """Take every entry of a role or user away, shadowed ones too, or an account. Nothing to take away is no error.
+@with_groups
+def remove_command(place: PlaceOptions, how: ChangeOptions, principal: Principal) -> None:
+    """Remove every entry of a role, user or account. Not an error if there is nothing to remove.
 
     \b
     rolecall aws-auth remove arn:aws:iam::111122223333:user/ann --why 'left the company'
+    rolecall aws-auth remove arn:aws:iam::111122223333:role/Dev -f aws-auth.yaml --dry-run
+
+    Exit codes: 0 done, 1 error or refused, 2 usage.
     """
 
     def edit(data: Mapping[str, str]) -> Mapping[str, str]:
         if _ACCOUNT.fullmatch(principal):
             return remove_account(data, principal)
-        # Also where it stands in the section of the other kind, where it counts all the same.
+        # The authenticator tries both sections, whatever the ARN is of.
         for section in ("mapRoles", "mapUsers"):
             if data.get(section):
                 data, _ = remove_entry(data, section, principal)
         return data
 
-    place = _place(file, context, kubeconfig, cluster, region, profile)
-    _report(place, place.change(edit, f"remove {principal}", why, allow or (), dry_run=dry_run), dry_run, output)
+    where = _place(place)
+    _report(where, where.change(edit, f"remove {principal}", how.why, how.allow or (), dry_run=how.dry_run), how)
 
 
 @app.command("fmt")
+@with_groups
 def fmt_command(
-    file: File = "",
-    context: Context = "",
-    kubeconfig: Kubeconfig = "",
-    cluster: Cluster = "",
-    region: Region = "",
-    profile: Profile = "",
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; end with 1 where it would.")] = False,
+    place: PlaceOptions,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if something would change.")
+    ] = False,
     dry_run: DryRun = False,
     output: Output = Format.table,
 ) -> None:
-    """Write all entries in one form. What they mean stays, and so do comments, order and unknown keys.
+    """Write all entries in one form. Their meaning stays, and so do comments, order and unknown keys.
 
     \b
     rolecall aws-auth fmt -f aws-auth.yaml
     rolecall aws-auth fmt -f aws-auth.yaml --check
+
+    Exit codes: 0 done, 1 error, or with --check a text that is not formatted, 2 usage.
     """
-    place = _place(file, context, kubeconfig, cluster, region, profile)
-    done = place.change(format_data, "fmt", "", list(Guard), dry_run=dry_run or check)
-    _report(place, done, dry_run or check, output)
+    where = _place(place)
+    done = where.change(format_data, "fmt", "", list(Guard), dry_run=dry_run or check)
+    _report(where, done, ChangeOptions(dry_run=dry_run or check, output=output))
     if check and done.changed:
         raise typer.Exit(FAILED)
 
 
 @app.command("history")
-def history_command(
-    context: Context = "",
-    kubeconfig: Kubeconfig = "",
-    cluster: Cluster = "",
-    region: Region = "",
-    profile: Profile = "",
-    output: Output = Format.table,
-) -> None:
-    """The last changes that rolecall made in a cluster: who, when, what, why, and whether they came about.
+@with_groups
+def history_command(place: ClusterOptions, output: Output = Format.table) -> None:
+    """List the last changes that rolecall made in a cluster: who, when, what, why, and whether each came about.
 
     \b
     rolecall aws-auth history
+    rolecall aws-auth history --cluster prod -o json
+
+    Exit codes: 0 done, 1 error, 2 usage.
     """
     from rolecall.clusters.aws_auth_changes import read_history
     from rolecall.clusters.config_maps import read_config_map
     from rolecall.mapping.editing.history import outcomes
 
-    connection = _cluster(context, kubeconfig, cluster, region, profile).connection
+    connection = _cluster(place).connection
     history, now = read_history(connection), read_config_map(connection)
     rows = list(zip(history.changes, outcomes(history, now.data, now.version), strict=True))
     if output is Format.table:
         columns = ("change", "time", "who", "what", "outcome", "why")
         print_table(columns, [(str(c.number), c.time, c.who, c.what, str(outcome), c.why) for c, outcome in rows])
-    else:
-        print_data(
-            [
-                {
-                    "change": c.number,
-                    "time": c.time,
-                    "who": c.who,
-                    "what": c.what,
-                    "why": c.why,
-                    "outcome": str(outcome),
-                }
-                for c, outcome in rows
-            ],
-            output,
-        )
+        return
+    shown = [
+        {
+            "change": c.number,
+            "time": _time(c.time),
+            "who": c.who,
+            "what": c.what,
+            "why": c.why or None,
+            "outcome": str(outcome).replace(" ", "-"),
+        }
+        for c, outcome in rows
+    ]
+    print_document("AwsAuthHistory", {"changes": shown}, output)
 
 
 @app.command("rollback")
+@with_groups
 def rollback_command(
+    place: ClusterOptions,
+    how: ChangeOptions,
     change: Annotated[
-        int | None, typer.Argument(metavar="[CHANGE]", help="A number of `history`; default: the last that was made.")
+        int | None,
+        typer.Argument(metavar="[CHANGE]", help="A number from history (default: the last change that was made)."),
     ] = None,
-    context: Context = "",
-    kubeconfig: Kubeconfig = "",
-    cluster: Cluster = "",
-    region: Region = "",
-    profile: Profile = "",
-    allow: Allow = None,
-    why: Why = "",
-    dry_run: DryRun = False,
-    output: Output = Format.table,
 ) -> None:
-    """Put aws-auth back to what it was before a change, to the byte. That is a change too, and can be taken back.
+    """Restore aws-auth as it was before a change, to the byte. The rollback is a change itself.
 
-    Refused where somebody wrote by other means since, whose change would be lost: --allow others-changes.
+    It is refused if somebody changed aws-auth by other means since, because that would be lost: override it with
+    --allow others-changes.
 
     \b
     rolecall aws-auth rollback --dry-run
     rolecall aws-auth rollback 7
+
+    Exit codes: 0 done, 1 error or refused, 2 usage.
     """
     from rolecall.cli.cluster_maps.places import require
     from rolecall.clusters.aws_auth_changes import read_history
@@ -336,23 +336,29 @@ def rollback_command(
     from rolecall.mapping.editing.guards import Refusal
     from rolecall.mapping.editing.history import last_made, others_changes, outcomes
 
-    place = _cluster(context, kubeconfig, cluster, region, profile)
-    history, now = read_history(place.connection), read_config_map(place.connection)
+    where = _cluster(place)
+    history, now = read_history(where.connection), read_config_map(where.connection)
     if change is None:
         last = last_made(history, outcomes(history, now.data, now.version))
         if last is None:
-            raise RolecallError("there is no change to take back", where=place.name, advice="see: aws-auth history")
+            raise RolecallError("there is no change to take back", where=where.name, advice="see: aws-auth history")
         change = last.number
-    number, then = change, history.data_before(change)
+    number, then, allow = change, history.data_before(change), how.allow or ()
 
     def edit(data: Mapping[str, str]) -> Mapping[str, str]:
         if others_changes(history, number, data):
             text = f"somebody else changed aws-auth since change {number}, and that would be lost"
-            require([Refusal(Guard.OTHERS_CHANGES, text)], allow or ())
+            require([Refusal(Guard.OTHERS_CHANGES, text)], allow)
         return then
 
-    done = place.change(edit, f"rollback {number}", why, allow or (), dry_run=dry_run)
-    _report(place, done, dry_run, output)
+    _report(where, where.change(edit, f"rollback {number}", how.why, allow, dry_run=how.dry_run), how)
+
+
+def _time(text: str) -> str:
+    try:
+        return write_moment(parse_moment(text))
+    except ValueError:
+        return text
 
 
 def _section(principal: str) -> str:
@@ -363,47 +369,54 @@ def _section(principal: str) -> str:
     return "mapRoles" if kind in (PrincipalKind.ROLE, PrincipalKind.ASSUMED_ROLE) else "mapUsers"
 
 
-def _cluster(context: str, kubeconfig: str, cluster: str, region: str, profile: str) -> ClusterPlace:
+def _place(where: PlaceOptions) -> Place:
+    from rolecall.cli.cluster_maps.places import find_place
+
+    return find_place(where.file, where.context, where.kubeconfig, where.cluster, where.region, where.profile)
+
+
+def _cluster(where: ClusterOptions) -> ClusterPlace:
     from rolecall.cli.cluster_maps.places import ClusterPlace
 
-    place = _place("", context, kubeconfig, cluster, region, profile)
+    place = _place(PlaceOptions("", where.context, where.kubeconfig, where.cluster, where.region, where.profile))
     assert isinstance(place, ClusterPlace)
     return place
 
 
-def _report(place: Place, done: Done, dry_run: bool, output: Format) -> None:
+def _report(place: Place, done: Done, how: ChangeOptions) -> None:
     """Say what was done, or would be; a dry run that a guard refuses ends with 1."""
-    # Standard output is the changed manifest where that came by standard input.
-    to = sys.stderr if place.name == "standard input" and not dry_run else sys.stdout
-    if output is not Format.table:
+    # Standard output is the changed manifest if that came by standard input.
+    to = sys.stderr if place.name == "standard input" and not how.dry_run else sys.stdout
+    if how.output is not Format.table:
         shown = {
             "place": place.name,
             "changed": done.changed,
-            "dryRun": dry_run,
+            "dryRun": how.dry_run,
             "refused": [{"guard": str(refusal.guard), "text": refusal.text} for refusal in done.refused],
             "before": dict(done.before),
             "after": dict(done.after),
         }
         if to is sys.stdout:
-            print_data(shown, output)
+            print_document("AwsAuthChange", shown, how.output)
     elif not done.changed:
         to.write(f"aws-auth of {place.name}: nothing to change\n")
     else:
         for name, (old, new) in done.texts.items():
-            to.writelines(_difference(name, old, new))
-        if not dry_run:
-            undo = "" if not hasattr(place, "connection") else "; take it back: rolecall aws-auth rollback"
+            to.writelines(visible_lines(line.replace("\r\n", "\n")) for line in _difference(name, old, new))
+        if not how.dry_run:
+            undo = "" if not hasattr(place, "connection") else "; take it back with: rolecall aws-auth rollback"
             to.write(f"aws-auth of {place.name}: changed{undo}\n")
-    if dry_run and done.refused:
+    for note in done.notes:
+        sys.stderr.write(f"note: {visible(note)}\n")
+    if how.dry_run and done.refused:
         for refusal in done.refused:
             sys.stderr.write(
-                f"would be refused: {refusal.text}\n       to do it all the same: --allow {refusal.guard}\n"
+                f"would be refused: {visible(refusal.text)}\n       to do it anyway: --allow {refusal.guard}\n"
             )
         raise typer.Exit(FAILED)
 
 
 def _difference(name: str, old: str, new: str) -> list[str]:
-    lines = difflib.unified_diff(
-        yaml_lines(old, ends=True), yaml_lines(new, ends=True), f"{name} (before)", f"{name} (after)"
-    )
+    one, two = yaml_lines(old, ends=True), yaml_lines(new, ends=True)
+    lines = difflib.unified_diff(one, two, f"{name} (before)", f"{name} (after)")
     return [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines]

@@ -1,8 +1,8 @@
-"""What a change of access entries must not do unless it is asked for by name; as for aws-auth."""
+"""What a change of access entries must not do unless its guard is overridden; as for aws-auth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from rolecall.arn import PrincipalArn, PrincipalKind
 from rolecall.mapping.access_entries import AccessEntry, EntryType, ScopeType
@@ -26,14 +26,21 @@ def aws_auth_arn(principal_arn: str) -> str:
 
 
 def entry_refusals(
-    before: Sequence[AccessEntry], after: Sequence[AccessEntry], *, caller: str = ""
+    before: Sequence[AccessEntry], after: Sequence[AccessEntry], *, caller: str = "", gone: Collection[str] = ()
 ) -> tuple[Refusal, ...]:
-    """Why a change of a cluster's entries is not made without being asked for by name.
+    """Why a change of a cluster's entries is not made unless the guard is overridden.
 
-    :param caller: canonical ARN of whoever makes it.
+    :param caller: canonical ARN of the person who makes it.
+    :param gone: principals of entries that IAM does not have any more: an entry of one lets nobody in, not even a new
+        principal of that name (EKS user guide, "Create access entries").
     """
     left = {entry.principal_arn: entry for entry in after}
-    return (*_caller(before, left, caller.lower()), *_nodes(before, left), *_last_admin(before, after))
+    living = [entry for entry in before if entry.principal_arn not in gone]
+    return (
+        *_caller(living, left, caller.lower()),
+        *_nodes(living, left),
+        *_last_admin(living, [entry for entry in after if entry.principal_arn not in gone]),
+    )
 
 
 def _caller(before: Sequence[AccessEntry], left: dict[str, AccessEntry], caller: str) -> Iterator[Refusal]:
@@ -42,10 +49,10 @@ def _caller(before: Sequence[AccessEntry], left: dict[str, AccessEntry], caller:
             continue
         now = left.get(entry.principal_arn)
         if now is None:
-            text = f"you would lock yourself out: {entry.principal_arn} is you, and its access entry would be gone"
+            text = f"this would lock you out: you are {entry.principal_arn}, and its access entry would be gone"
             yield Refusal(Guard.LOCKOUT_CALLER, text)
         elif is_cluster_admin(entry) and not is_cluster_admin(now):
-            text = f"you would no longer be an administrator: {entry.principal_arn} is you"
+            text = f"you would no longer be an administrator: you are {entry.principal_arn}"
             yield Refusal(Guard.LOCKOUT_CALLER, text)
 
 
@@ -59,5 +66,5 @@ def _nodes(before: Sequence[AccessEntry], left: dict[str, AccessEntry]) -> Itera
 def _last_admin(before: Sequence[AccessEntry], after: Sequence[AccessEntry]) -> Iterator[Refusal]:
     old = [entry.principal_arn for entry in before if is_cluster_admin(entry)]
     if old and not any(is_cluster_admin(entry) for entry in after):
-        text = f"no access entry would be an administrator's any more: now it is {', '.join(old[:3])}"
+        text = f"no access entry would be an administrator's any more: the last one is of {', '.join(old[:3])}"
         yield Refusal(Guard.LOCKOUT_LAST_ADMIN, text)
