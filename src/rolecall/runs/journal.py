@@ -238,6 +238,22 @@ def completed_by(recorded: Recorded, later: Iterable[Recorded]) -> str:
     return ""
 
 
+def made_for(file: str, runs: Iterable[Recorded]) -> tuple[ResourceId, ...]:
+    """What the runs of one access file created and no later run of anybody deleted, as far as journals tell.
+
+    :param file: its path, as ``reach`` has it under ``file``.
+    :param runs: the oldest first.
+    """
+    found: dict[ResourceId, None] = {}
+    for one in runs:
+        for change in merged(one.made()):
+            if change.after is None:
+                found.pop(change.resource, None)
+            elif change.before is None and one.run.reach.get("file") == file:
+                found[change.resource] = None
+    return tuple(found)
+
+
 def read_run(folder: Path, name: str) -> Recorded:
     """A run by its name; :class:`JournalError` where there is none."""
     path = _path(folder, name)

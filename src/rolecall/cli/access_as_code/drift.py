@@ -12,6 +12,7 @@ import typer
 from rolecall.cli.access_as_code import plan as planning
 from rolecall.cli.output import FAILED, PasteFormat, print_document, print_table
 from rolecall.errors import RolecallError
+from rolecall.visible import visible
 
 if TYPE_CHECKING:
     from rolecall.access.effects import Effects
@@ -67,6 +68,9 @@ def drift(
     differs = bool(found or planned.unresolved)
     if not quiet or differs or planned.unread:
         _show(planned, found, without_drift(planned), output)
+    if not quiet and read.places is None:
+        for left in planning.left_behind(file, loaded, read.world):
+            sys.stderr.write(f"note: {visible(left.text)}; {visible(left.advice)}\n")
     if differs and exit_code:
         raise typer.Exit(planning.CHANGES)
     if planned.unread:

@@ -55,7 +55,7 @@ def open_files(file: Path, folders: Sequence[Path]) -> Target:
 
     def read(clusters: Sequence[str] = (), *, quiet: bool = False) -> Reading:
         found = read_manifest_world(draft.loaded(), clusters=clusters, quiet=quiet)
-        reach.update(found.reach)
+        reach.update(found.reach, file=str(file.resolve()))
         return found.reading
 
     def clients() -> AwsClients:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,9 @@ from rolecall.cli.output import Format, PasteFormat, markdown_text, print_docume
 from rolecall.errors import RolecallError
 
 if TYPE_CHECKING:
-    from rolecall.plan.findings import Allowance
+    from rolecall.access.world import World
+    from rolecall.manifest.load import Loaded
+    from rolecall.plan.findings import Allowance, Finding
     from rolecall.plan.plan import Plan
 
 CHANGES, REFUSED = 10, 11
@@ -105,9 +108,26 @@ def make(
     named = allowances(allow)
     loaded = load(file, folders=folders or ())
     read = read_manifest_world(loaded, accounts=accounts or (), clusters=clusters or (), profile=profile, region=region)
-    made = make_plan(loaded, read.world, read.world.read_at, allowances=named, places=read.places, reach=read.reach)
+    reach = {**read.reach, "file": str(file.resolve())}
+    made = make_plan(loaded, read.world, read.world.read_at, allowances=named, places=read.places, reach=reach)
     mention_unused(made, named)
-    return made
+    left = [] if read.places is not None else left_behind(file, loaded, read.world)
+    return replace(made, findings=(*made.findings, *left))
+
+
+def left_behind(file: Path, loaded: Loaded, world: World) -> list[Finding]:
+    """What earlier runs of a file made and it does not name any more."""
+    from rolecall.plan.left_behind import left_behind as found
+    from rolecall.runs.journal import JournalError, made_for, read_run, run_names, runs_folder
+
+    folder, runs = runs_folder(os.environ), []
+    for name in run_names(folder):
+        try:
+            runs.append(read_run(folder, name))
+        except JournalError:
+            # rolecall runs names those that cannot be read.
+            continue
+    return list(found(loaded, world, world.read_at, made_for(str(file.resolve()), runs)))
 
 
 def require(file: Path) -> None:
