@@ -21,7 +21,7 @@ from rolecall.authenticator.decision_log import AuditLog
 from rolecall.authenticator.metrics import Metrics
 from rolecall.authenticator.principal_proof import EXTRA_PROOF
 from rolecall.authenticator.private_dns import PrivateDnsNames
-from rolecall.authenticator.webhook import PrivateDnsError
+from rolecall.authenticator.token_reviews import PrivateDnsError
 from rolecall.clusters.errors import ClusterError
 from rolecall.mapping.backends.entry_table import MatchOptions
 from rolecall.model import KubernetesUser

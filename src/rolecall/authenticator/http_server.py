@@ -34,6 +34,7 @@ IDLE_SECONDS = 120.0
 REQUEST_SECONDS = 20.0
 HANDSHAKE_SECONDS = 10.0
 SWEEP_SECONDS = 1.0
+TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=UTF-8"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

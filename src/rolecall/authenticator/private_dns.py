@@ -16,7 +16,7 @@ from typing import Any
 
 from rolecall.arn import Arn
 from rolecall.authenticator.decision_log import Log
-from rolecall.authenticator.webhook import PrivateDnsError
+from rolecall.authenticator.token_reviews import PrivateDnsError
 from rolecall.mapping.backends.server_config import ServerSettings
 
 MAX_NAMES = 20_000

@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from rolecall.authenticator.certificates import CertificateError, CertificateFiles, load_context, load_into
 from rolecall.authenticator.decision_log import AuditLog, Log, StandardLogging
-from rolecall.authenticator.http_server import HttpServer, Request, Response
+from rolecall.authenticator.http_server import TEXT, HttpServer, Request, Response
 from rolecall.authenticator.mapping_store import MappingStore
 from rolecall.authenticator.metrics import Metrics
 from rolecall.authenticator.principal_proof import PrincipalProofs
@@ -25,7 +25,7 @@ from rolecall.authenticator.review import Review
 from rolecall.authenticator.sources import Sources
 from rolecall.authenticator.sts import AwsSts, StsEvents, tls_context
 from rolecall.authenticator.verified_tokens import VerifiedTokens
-from rolecall.authenticator.webhook import TEXT, Webhook
+from rolecall.authenticator.webhook import Webhook
 from rolecall.authenticator.worker_options import WorkerOptions
 from rolecall.mapping.backends.chain import (
     ACCESS_ENTRIES,
