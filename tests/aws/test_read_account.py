@@ -97,6 +97,22 @@ def test_a_role_made_between_the_two_calls(clients: AwsClients, monkeypatch: pyt
     check(read_account(clients, ACCOUNT))
 
 
+@pytest.mark.parametrize("strange", ["{not JSON", "[1, 2]", "[" * 100_000])
+def test_a_policy_that_is_not_json_does_not_stop_the_reading(
+    clients: AwsClients, monkeypatch: pytest.MonkeyPatch, strange: str
+) -> None:
+    """It may say anything, so every answer that it touches names it."""
+    iam = clients.client(ACCOUNT, "iam")
+    details = iam.get_account_authorization_details()
+    details["RoleDetailList"][0]["AssumeRolePolicyDocument"] = strange
+    monkeypatch.setattr(iam, "get_account_authorization_details", lambda **_: details)
+    account = read_account(clients, ACCOUNT)
+    role = account.roles[details["RoleDetailList"][0]["RoleName"]]
+    assert json.loads(role.trust)["Statement"][0]["not JSON"] == strange
+    trusted = account.trusted(role).trust
+    assert (trusted.statements, len(trusted.unclear)) == ((), 2)
+
+
 def test_one_who_may_not_read(clients: AwsClients, monkeypatch: pytest.MonkeyPatch) -> None:
     iam = clients.client(ACCOUNT, "iam")
     iam.create_user(UserName="nobody")

@@ -112,14 +112,18 @@ def _inline(found: Iterable[Mapping[str, Any]] | None) -> Mapping[str, str]:
 
 
 def _document(found: str | Mapping[str, Any]) -> str:
-    """botocore has decoded it already, unless it is not the JSON that IAM promises: then it stays as it is.
+    """A policy as JSON text; botocore has decoded it already, unless it is not the JSON that IAM promises.
 
-    Such a document is unclear wherever it has a say; it does not stop the reading of the account.
+    Such a document is kept within one that is not understood: it is a doubt wherever it has a say (ADR 14), and it
+    does not stop the reading of the account.
     """
     try:
-        return canonical_document(found)
-    except ValueError:
-        return str(found)
+        text = canonical_document(found)
+    except (ValueError, RecursionError):
+        text = ""
+    if text.startswith("{"):
+        return text
+    return canonical_document({"Version": "2012-10-17", "Statement": [{"not JSON": str(found)}]})
 
 
 def _attached(found: Mapping[str, Any]) -> tuple[str, ...]:
