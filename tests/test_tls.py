@@ -15,12 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from botocore.session import Session
 
 from rolecall.authenticator import sts
 from rolecall.clusters import transport
+from rolecall.errors import RolecallError
 from rolecall.exec_plugin import https_client
+from rolecall.exec_plugin.botocore_credentials import fetch
+from rolecall.exec_plugin.credential_plan import Source
+from rolecall.exec_plugin.settings import Settings
 from rolecall.lab.kubernetes.certificates import Authority, ensure_certificates, serving_context
-from rolecall.tls import client_context
+from rolecall.tls import authorities_for_botocore, client_context
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "rolecall"
 OF_3_13 = ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -125,3 +130,34 @@ def test_contexts_of_clients_are_made_in_one_place() -> None:
             if name in ("create_default_context", "PROTOCOL_TLS_CLIENT", "_create_unverified_context"):
                 found.append(str(path.relative_to(SOURCE)))
     assert found == ["tls.py"]
+
+
+def test_botocore_gets_the_authorities_that_openssl_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    # OpenSSL, SSL_CTX_set_default_verify_paths(3): SSL_CERT_FILE; botocore's own settings come first.
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    assert authorities_for_botocore() == ""
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/corp.pem")
+    assert authorities_for_botocore() == "/etc/corp.pem"
+    assert authorities_for_botocore("/etc/aws.pem") == "/etc/aws.pem"
+
+
+def test_sources_of_credentials_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    import botocore.credentials
+
+    seen: list[object] = []
+
+    def resolver(session: Session) -> object:
+        seen.append(session.get_config_variable("ca_bundle"))
+        raise OSError("enough")
+
+    monkeypatch.setattr(botocore.credentials, "create_credential_resolver", resolver)
+    for variables, wanted in (
+        ({"SSL_CERT_FILE": "/etc/corp.pem"}, "/etc/corp.pem"),
+        ({"SSL_CERT_FILE": "/etc/corp.pem", "AWS_CA_BUNDLE": "/etc/aws.pem"}, "/etc/aws.pem"),
+    ):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        settings = Settings("https://sts.eu-west-2.amazonaws.com", "eu-west-2", variables.get("AWS_CA_BUNDLE", ""))
+        with pytest.raises(RolecallError):
+            fetch(Source("web-identity", "", "the environment"), settings)
+        assert seen.pop() == wanted

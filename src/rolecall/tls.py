@@ -12,6 +12,17 @@ import os
 import ssl
 
 
+def authorities_for_botocore(chosen: str = "") -> str:
+    """The file of authorities that botocore should use; empty for its own.
+
+    OpenSSL's variable ``SSL_CERT_FILE`` applies to every call that rolecall makes itself. botocore has authorities of
+    its own and does not read the variable.
+
+    :param chosen: the file that botocore's own settings name.
+    """
+    return chosen or os.environ.get("SSL_CERT_FILE", "")
+
+
 def client_context(
     *,
     cafile: str | os.PathLike[str] | None = None,

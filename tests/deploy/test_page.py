@@ -26,12 +26,14 @@ def test_commands(command: str) -> None:
 
 def test_the_server_s_flags_in_the_text() -> None:
     """Also those that are named in passing; kube-apiserver's are tested with kube-apiserver."""
+    import click
     import typer
 
     from rolecall.cli.main import app
 
     group = typer.main.get_command(app)
-    known = {name for one in group.commands["server"].params for name in (*one.opts, *one.secondary_opts)}  # type: ignore[attr-defined]
+    server = group.get_command(click.Context(group), "server")  # type: ignore[attr-defined]
+    known = {name for one in server.params for name in (*one.opts, *one.secondary_opts)}
     prose = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
     named = set(re.findall(r"`(--[a-z-]+)", prose))
     others = {"--set", "--user", "--authorization-mode", "--authentication-token-webhook-cache-ttl"}

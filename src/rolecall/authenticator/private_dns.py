@@ -18,6 +18,7 @@ from rolecall.arn import Arn
 from rolecall.authenticator.decision_log import Log
 from rolecall.authenticator.token_reviews import PrivateDnsError
 from rolecall.mapping.backends.server_config import ServerSettings
+from rolecall.tls import authorities_for_botocore
 
 MAX_NAMES = 20_000
 MAX_WAITING = 8_000
@@ -157,6 +158,8 @@ def _client(settings: ServerSettings) -> Any:
     from botocore.utils import InstanceMetadataRegionFetcher
 
     session = Session()
+    if bundle := authorities_for_botocore(session.get_config_variable("ca_bundle") or ""):
+        session.set_config_variable("ca_bundle", bundle)
     region = (
         settings.region or session.get_config_variable("region") or InstanceMetadataRegionFetcher().retrieve_region()
     )

@@ -9,7 +9,7 @@ from rolecall.errors import RolecallError
 # The modules that an extra of pyproject.toml brings, by its name.
 EXTRAS = {
     "lab": ("aiohttp", "cryptography"),
-    "server": ("aiohttp", "cryptography", "httptools", "prometheus_client"),
+    "server": ("cryptography", "httptools", "prometheus_client"),
 }
 
 

@@ -11,6 +11,7 @@ from rolecall.access_keys import Key, check_key
 from rolecall.errors import RolecallError
 from rolecall.exec_plugin.credential_plan import Source
 from rolecall.exec_plugin.settings import Settings
+from rolecall.tls import authorities_for_botocore
 
 _NAMES = ("the access key id", "the secret access key", "the session token")
 
@@ -48,8 +49,8 @@ def _load(source: Source, settings: Settings) -> Any:
 
     session = Session(profile=source.profile or None)
     session.set_config_variable("region", settings.region)
-    if settings.ca_bundle:
-        session.set_config_variable("ca_bundle", settings.ca_bundle)
+    if bundle := authorities_for_botocore(settings.ca_bundle):
+        session.set_config_variable("ca_bundle", bundle)
     # botocore's own bounds let one kubectl wait for many minutes: a minute for each of five attempts, twice over.
     session.set_default_client_config(
         Config(
