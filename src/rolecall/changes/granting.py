@@ -31,7 +31,7 @@ class Asked:
     :param until: when it ends; ``None``: never.
     :param user: whether a person whom the file does not name is an IAM user, to be made where there is none.
     :param arn: the ARN of a person whom the file does not name.
-    :param account: name of the account of such a user; empty: the role's.
+    :param account: name of the account of such a user; empty: the one of the file's other users, else the role's.
     :param grant: what the role is on clusters on which it is nothing yet, as a grant says it; empty: as on its others.
     """
 
@@ -126,11 +126,17 @@ def _name_person(draft: Draft, loaded: Loaded, asked: Asked, role: RoleSpec, wor
         return name
     if not asked.user:
         raise unknown_person(manifest, asked.person, "for somebody new say --user (an IAM user), or --arn ARN")
-    account = asked.account or role.account or ""
+    account = asked.account or _account_of_people(manifest) or role.account or ""
     if account not in manifest.accounts:
         raise RolecallError(f"there is no account {account!r}", advice=nearest(account, list(manifest.accounts)))
     draft.set_value(("people", asked.person), user_data(world, manifest, asked.person, account))
     return asked.person
+
+
+def _account_of_people(manifest: Manifest) -> str:
+    """The account that every IAM user of the file is in; empty if there is none, or several."""
+    found = {person.account for person in manifest.people.values() if person.user is not None and person.account}
+    return found.pop() if len(found) == 1 else ""
 
 
 def user_data(world: World, manifest: Manifest, name: str, account: str) -> dict[str, str]:

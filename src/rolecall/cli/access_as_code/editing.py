@@ -15,7 +15,7 @@ import typer
 from rolecall.cli.access_as_code import outcome
 from rolecall.cli.access_as_code import plan as planning
 from rolecall.cli.access_as_code.file_edits import keep
-from rolecall.cli.output import Format, print_data
+from rolecall.cli.output import Format, print_document
 from rolecall.errors import InvalidArnError, RolecallError
 from rolecall.moments import write_moment
 from rolecall.visible import visible
@@ -224,14 +224,14 @@ def _show_only(made: Plan, edits: Sequence[Rewritten], output: Format, foreseen:
         if not made.refusals:
             _print_lines(foreseen)
         return
-    print_data({**plan_document(made), "edits": _edits(edits), **foreseen.members()}, output)
+    print_document("Plan", {**plan_document(made), "edits": _edits(edits), **foreseen.members()}, output)
 
 
 def _end(members: Mapping[str, Any], edits: Sequence[Rewritten], output: Format, told: Told) -> None:
     if output is Format.table:
         _print_lines(told)
     else:
-        print_data({**members, "edits": _edits(edits), **told.members()}, output)
+        print_document("Run", {**members, "edits": _edits(edits), **told.members()}, output)
 
 
 def _print_lines(told: Told) -> None:
