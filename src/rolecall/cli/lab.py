@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Run AWS and Kubernetes on this machine: IAM, STS and EKS clusters for the unmodified aws and kubectl.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 Home = Annotated[
