@@ -756,3 +756,15 @@ class TestPrincipalsThatCanTakeMore:
         lines = [*effect_lines(made.effects)]
         assert f"  ! {ROLE} can take more than it is granted" in lines
         assert any(line.startswith("      inline policy own of role admins lets it eks:") for line in lines)
+
+
+def test_a_date_that_is_over_is_said() -> None:
+    """A slip in the year shows as a loss, and here as what it is."""
+    there = account([user("ann")], [role("admins", trust(user_arn("ann")))])
+    text = grants("username: a, groups: [devs], until: 2020-12-31, bindings: [{clusterRole: view}]")
+    found = findings(text, world([there], [cluster(aws_auth=aws_auth([(ROLE, "a", ["devs"])]))]))["date-over"]
+    assert found.text == "the grant of admins ended on 2020-12-31T00:00:00Z: this date is over"
+    assert not found.refuses
+    assert "date-over" not in findings(text, world([there], [cluster()]))
+    text = ACCOUNTS + ANN + "roles: {admins: {account: main, assumableBy: [{person: ann, until: 2020-12-31}]}}\n"
+    assert "ann could assume role admins until 2020-12-31" in findings(text, world([there]))["date-over"].text

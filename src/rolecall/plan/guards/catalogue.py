@@ -18,6 +18,7 @@ GUARDS: Mapping[str, Guard] = {
     "raw-trust-policy": trust.raw_trust_policy,
     "trust-through-role": trust.trust_through_role,
     "cannot-assume": trust.cannot_assume,
+    "date-over": trust.date_over,
     "break-glass-without-mfa": trust.break_glass_without_mfa,
     "break-glass-session": trust.break_glass_session,
     "policy-length": trust.policy_length,

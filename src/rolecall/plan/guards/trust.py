@@ -12,9 +12,10 @@ from rolecall.iam.assume_role import DEFAULT_DURATION
 from rolecall.iam.common_documents import grants_no_more
 from rolecall.iam.trust_policy import statements
 from rolecall.manifest.schema import State
+from rolecall.moments import write_moment
 from rolecall.plan.findings import Finding
 from rolecall.plan.guards.case import Case
-from rolecall.plan.links import principal_key, principals_of
+from rolecall.plan.links import named_in, principal_key, principals_of
 from rolecall.plan.resources import Change, Kind, ResourceId
 
 MAX_TRUST, USUAL_TRUST = 4_096, 2_048
@@ -105,6 +106,35 @@ def cannot_assume(case: Case) -> Iterator[Finding]:
             text = f"{', '.join(without)} cannot assume role {role.name}: their own policies do not allow it"
             advice = f"allow sts:AssumeRole on {role.arn} in their policies; across accounts both sides must allow"
             yield case.finding("cannot-assume", resource.name, text, advice, of=resource, refuses=False)
+
+
+def date_over(case: Case) -> Iterator[Finding]:
+    """A change that takes access away because a date in the file is over, which may be a slip in the year."""
+    names = case.planned.names
+    for index, grant in enumerate(names.manifest.grants):
+        who = names.granted(grant)
+        if who is None or grant.until is None or grant.until > names.now:
+            continue
+        key, where = principal_key(who.arn), {names.clusters[name] for name in names.granted_clusters(grant)}
+        if any(c.resource.place in where and key in named_in(c.before, c.resource) for c in case.changes):
+            name = grant.role or grant.person or ""
+            text = f"the grant of {name} ended on {write_moment(grant.until)}: this date is over"
+            yield _over(case, name, text, "grants", index, "until")
+    changed = {change.resource for change in case.changes}
+    for key, role in names.manifest.roles.items():
+        who = names.roles[key]
+        if ResourceId(Kind.IAM_ROLE, who.account, who.principal.name) not in changed:
+            continue
+        for index, member in enumerate(role.assumable_by or ()):
+            if not isinstance(member, str) and member.until is not None and member.until <= names.now:
+                name = member.person or member.group or member.account or ""
+                text = f"{name} could assume role {key} until {write_moment(member.until)}: this date is over"
+                yield _over(case, name, text, "roles", key, "assumableBy", index)
+
+
+def _over(case: Case, name: str, text: str, *path: str | int) -> Finding:
+    place = str(case.planned.names.loaded.place(*path))
+    return Finding("date-over", (name,), text, "correct the date, or take the line out", place, refuses=False)
 
 
 def break_glass_without_mfa(case: Case) -> Iterator[Finding]:
