@@ -232,3 +232,16 @@ def test_a_text_made_to_be_slow_is_not() -> None:
     started = time.process_time()
     lint({"mapRoles": role(username="'" + "{" * 200_000 + "'")})
     assert time.process_time() - started < 5
+
+
+def test_many_findings_take_linear_time() -> None:
+    """1 MiB of entries that say nothing; each finding once looked through the whole text."""
+
+    def seconds(entries: int) -> float:
+        before = time.process_time()
+        assert len(lint({"mapRoles": "- {}\n" * entries})) == entries
+        return time.process_time() - before
+
+    seconds(100)
+    small, large = min(seconds(2_000) for _ in range(3)), seconds(32_000)
+    assert large < 16 * small * 6

@@ -158,9 +158,10 @@ def _of_problem(problem: Problem, entry: AwsAuthEntry | None, data: Mapping[str,
     if problem.code in ("session-arn", "path"):
         principal = _parsed(arn)
         advice = f"write arn:{principal.partition}:iam::{principal.account}:role/{principal.name}"
-    lines = yaml_lines(data.get(problem.section, ""))
-    if problem.code == "not-yaml" and "\t" in (lines[problem.line - 1] if problem.line <= len(lines) else ""):
-        advice = f"line {problem.line} has a tab, and YAML allows only spaces there. {advice}"
+    if problem.code == "not-yaml":
+        lines = yaml_lines(data.get(problem.section, ""))
+        if "\t" in (lines[problem.line - 1] if problem.line <= len(lines) else ""):
+            advice = f"line {problem.line} has a tab, and YAML allows only spaces there. {advice}"
     return Finding(problem.code, severity, problem.section, problem.line, problem.text, advice, arn)
 
 
