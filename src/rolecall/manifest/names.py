@@ -15,6 +15,7 @@ from datetime import datetime
 
 from rolecall.access.world import World
 from rolecall.arn import PARTITIONS, PrincipalArn, PrincipalKind
+from rolecall.iam.account import Account, IamRole
 from rolecall.iam.trust_policy import Trusted, statements
 from rolecall.manifest.load import Loaded, ManifestError
 from rolecall.manifest.references import matching_clusters
@@ -191,24 +192,14 @@ class Names:
         return self._permission_set(name, account, person.permission_set or "", absent)
 
     def _permission_set(self, name: str, account: str, permission_set: str, absent: bool) -> Named | None:
-        path: PathKey = ("people", name, "permissionSet")
-        ident, start = self.account(account), f"{SSO_PREFIX}{permission_set}_"
-        known = self.world.accounts.get(ident)
-        if known is None:
-            what = (
-                f"account {account!r} was not read, so the role of the permission set {permission_set!r} is not known"
-            )
-            self.unresolved.append(Unresolved(path, name, ident, what, "fix the access to the account", start))
-            return None
-        found = [r for n, r in known.roles.items() if n.startswith(start) and _SSO_SUFFIX.fullmatch(n[len(start) :])]
-        if len(found) == 1:
-            return Named(found[0].arn, known.id, absent=absent)
-        if not found and absent:
-            return None
-        what = "has no role" if not found else f"has {len(found)} roles"
-        advice = "assign it to the account in IAM Identity Center" if not found else "name one by its arn"
-        sentence = f"the permission set {permission_set!r} {what} {start}* in account {account!r}"
-        self.unresolved.append(Unresolved(path, name, ident, sentence, advice, start if found else ""))
+        known = self.world.accounts.get(self.account(account))
+        found = _role_of_permission_set(known, account, permission_set)
+        if isinstance(found, IamRole):
+            return Named(found.arn, self.account(account), absent=absent)
+        what, advice, prefix = found
+        if not absent or prefix:
+            path: PathKey = ("people", name, "permissionSet")
+            self.unresolved.append(Unresolved(path, name, self.account(account), what, advice, prefix))
         return None
 
     def _role(self, key: str) -> Named:
@@ -241,3 +232,20 @@ class Names:
             self.unresolved.append(Unresolved(path, key, self.account(account), what, f"write {other}"))
             return other
         return name
+
+
+def _role_of_permission_set(known: Account | None, account: str, name: str) -> IamRole | tuple[str, str, str]:
+    """The role of a permission set; or what is wrong, what to do, and how the roles that it may be are called.
+
+    :param account: the account's name in the file.
+    """
+    start = f"{SSO_PREFIX}{name}_"
+    if known is None:
+        what = f"account {account!r} was not read, so the role of the permission set {name!r} is not known"
+        return what, "fix the access to the account", start
+    found = [r for n, r in known.roles.items() if n.startswith(start) and _SSO_SUFFIX.fullmatch(n[len(start) :])]
+    if len(found) == 1:
+        return found[0]
+    what = "has no role" if not found else f"has {len(found)} roles"
+    advice = "assign it to the account in IAM Identity Center" if not found else "name one by its arn"
+    return f"the permission set {name!r} {what} {start}* in account {account!r}", advice, start if found else ""
