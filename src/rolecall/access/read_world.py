@@ -15,7 +15,7 @@ from rolecall.access.world import ClusterState, World
 from rolecall.arn import PARTITIONS, PrincipalArn
 from rolecall.aws.read_account import read_account
 from rolecall.aws.read_clusters import DatedEntry, EksCluster, describe_cluster, list_clusters, read_entries
-from rolecall.aws.session import AwsClients
+from rolecall.aws.session import AwsClients, principal_behind
 from rolecall.clusters.connect import Connection, connect_context, connect_eks
 from rolecall.clusters.read_cluster import KubernetesState, RuleShare, read_cluster
 from rolecall.errors import RolecallError
@@ -109,7 +109,7 @@ def read_world(
         # First whose the credentials are: an account that cannot be reached is asked once, not for each cluster.
         callers = dict(zip(accounts, pool.map(_attempt(clients.caller_arn), accounts), strict=True))
         known = [account for account, arn in callers.items() if isinstance(arn, str)]
-        behind = pool.map(clients.behind, known)
+        behind = pool.map(lambda account: principal_behind(clients, account), known)
         reader = _ClusterReader(clients, callers, calls, with_rbac)
         reading_accounts = pool.map(tick(_attempt(lambda a: _account(clients, callers, a)), "account {}"), accounts)
         reading_clusters = pool.map(tick(reader.read, "cluster {0.name}"), addresses)

@@ -119,7 +119,7 @@ class AwsClients:
         compares is :meth:`caller_arn`.
         """
         account = account or next(iter(self._accesses), "")
-        access = self._access(account)
+        access = self.access(account)
         if (known := self._callers.get(account)) is not None:
             return known
         with self._checking[account]:
@@ -131,34 +131,16 @@ class AwsClients:
         """The canonical ARN of :meth:`caller`: that of the user or the role behind the session."""
         return canonicalize(self.caller(account).arn)
 
-    def behind(self, account: str) -> str:
-        """The canonical ARN of whoever assumed the caller's role, as far as the profiles tell; empty if they do not.
+    def scoped_settings(self, profile: str) -> dict[str, Any]:
+        """What the AWS files say of a profile; of the one that the environment names if ``profile`` is empty."""
+        with self._making:
+            return dict(self._source(profile).get_scoped_config())
 
-        A profile that assumes a role with the credentials of another profile is followed to the first one.
-        """
-        access = self._access(account)
-        if PrincipalArn.parse(self.caller(account).arn).kind is not PrincipalKind.ASSUMED_ROLE:
-            return ""
-        try:
-            profile = access.profile
-            assumed = bool(access.role_arn)
-            # Keys of the environment come before what the default profile says (AWS CLI, "Configuration precedence").
-            chained = profile or "AWS_ACCESS_KEY_ID" not in os.environ or "AWS_PROFILE" in os.environ
-            for _ in range(MAX_CHAIN if chained else 0):
-                with self._making:
-                    source = self._source(profile).get_scoped_config()
-                if "role_arn" not in source or "source_profile" not in source:
-                    break
-                profile, assumed = source["source_profile"], True
-            if not assumed:
-                return ""
-            with self._making:
-                session = self._source(profile)
-                client = session.create_client("sts", region_name=self.region(account) or None, config=self._config)
-            return canonicalize(str(client.get_caller_identity()["Arn"]))
-        except (BotoCoreError, ClientError, RolecallError):
-            # Nobody needs to know it for the work itself, and it is then not known.
-            return ""
+    def sts_of_profile(self, profile: str, account: str) -> Any:
+        """A client of STS with the credentials of a profile, whatever account they are of."""
+        with self._making:
+            region = self.region(account) or None
+            return self._source(profile).create_client("sts", region_name=region, config=self._config)
 
     def credentials(self, account: str) -> Credentials:
         """The credentials of an account as they are now, refreshed where they are about to end; for tokens."""
@@ -175,11 +157,12 @@ class AwsClients:
 
     def region(self, account: str) -> str:
         """The region of an account's calls, or empty where neither access, profile nor environment names one."""
-        access = self._access(account)
+        access = self.access(account)
         with self._making, explained(f"account {account}"):
             return access.region or self._source(access.profile).get_config_variable("region") or ""
 
-    def _access(self, account: str) -> AccountAccess:
+    def access(self, account: str) -> AccountAccess:
+        """How an account is reached; :class:`AwsError` if nothing says so."""
         access = self._accesses.get(account)
         if access is None:
             raise AwsError(
@@ -204,7 +187,7 @@ class AwsClients:
         return found
 
     def _session(self, account: str) -> Session:
-        access = self._access(account)
+        access = self.access(account)
         session = self._sessions.get(account)
         if session is None:
             session = self._source(access.profile) if not access.role_arn else self._assuming(access)
@@ -214,14 +197,11 @@ class AwsClients:
     def _source(self, profile: str) -> Session:
         session = self._sources.get(profile)
         if session is None:
-            session = self._sources[profile] = self._new_session(profile)
+            session = self._sources[profile] = _session(profile)
         return session
 
-    def _new_session(self, profile: str) -> Session:
-        return _session(profile)
-
     def _assuming(self, access: AccountAccess) -> Session:
-        session = self._new_session(access.profile)
+        session = _session(access.profile)
         provider = _RoleProvider(self, access)
         session.register_component("credential_provider", CredentialResolver([provider]))
         return session
@@ -233,12 +213,7 @@ class AwsClients:
             found = sts.get_caller_identity()
         caller = CallerIdentity(found["Arn"], found["Account"], found["UserId"])
         if caller.account != access.account:
-            by = f"profile {access.profile}" if access.profile else "the environment"
-            raise AwsError(
-                f"the credentials of {by} are of account {caller.account}: {caller.arn}",
-                where=where,
-                advice=f"name a profile or a role of account {access.account} for it",
-            )
+            raise _of_another_account(access, caller)
         return caller
 
     def _one_prompt(self, access: AccountAccess) -> AbstractContextManager[Any]:
@@ -246,6 +221,40 @@ class AwsClients:
         with self._making, explained(f"account {access.account}"):
             asks = "mfa_serial" in self._source(access.profile).get_scoped_config()
         return self._prompting if asks else nullcontext()
+
+
+def _of_another_account(access: AccountAccess, caller: CallerIdentity) -> AwsError:
+    by = f"profile {access.profile}" if access.profile else "the environment"
+    return AwsError(
+        f"the credentials of {by} are of account {caller.account}: {caller.arn}",
+        where=f"account {access.account}",
+        advice=f"name a profile or a role of account {access.account} for it",
+    )
+
+
+def principal_behind(clients: AwsClients, account: str) -> str:
+    """The canonical ARN of whoever assumed the caller's role, as far as the profiles tell; empty if they do not.
+
+    A profile that assumes a role with the credentials of another profile is followed to the first one.
+    """
+    access = clients.access(account)
+    if PrincipalArn.parse(clients.caller(account).arn).kind is not PrincipalKind.ASSUMED_ROLE:
+        return ""
+    try:
+        profile, assumed = access.profile, bool(access.role_arn)
+        # Keys of the environment come before what the default profile says (AWS CLI, "Configuration precedence").
+        chained = profile or "AWS_ACCESS_KEY_ID" not in os.environ or "AWS_PROFILE" in os.environ
+        for _ in range(MAX_CHAIN if chained else 0):
+            source = clients.scoped_settings(profile)
+            if "role_arn" not in source or "source_profile" not in source:
+                break
+            profile, assumed = source["source_profile"], True
+        if not assumed:
+            return ""
+        return canonicalize(str(clients.sts_of_profile(profile, account).get_caller_identity()["Arn"]))
+    except (BotoCoreError, ClientError, RolecallError):
+        # Nobody needs to know it for the work itself, and it is then not known.
+        return ""
 
 
 @cache

@@ -178,8 +178,7 @@ class Directory:
 
     def _same(self, arn: str) -> bool:
         """Whether the name that the principal has, or will have, stands for just this ARN."""
-        named = self._people.get(principal_key(arn))
-        return named is None or named[1] == arn
+        return self._people.get(principal_key(arn), ("", arn))[1] == arn
 
 
 def _account_of(arn: str) -> str:

@@ -81,18 +81,18 @@ class Kubeconfig:
 
     def names(self, section: str) -> list[str]:
         """The names of a list's entries, in order."""
-        return [str(one.get("name") or "") for one in self._items(section)]
+        return [str(one.get("name") or "") for one in _items(self._document, section)]
 
     def get(self, section: str, name: str) -> Any:
         """What an entry of a list says, as plain values; ``None`` if there is no such entry."""
-        for one in self._items(section):
+        for one in _items(self._document, section):
             if str(one.get("name") or "") == name:
                 return _plain(one.get(SECTIONS[section])) or {}
         return None
 
     def own_keys(self) -> dict[str, str]:
         """The contexts that were written here, by name, each with its key."""
-        return _own_keys(self._items("contexts"))
+        return _own_keys(_items(self._document, "contexts"))
 
     def put(self, section: str, name: str, value: Mapping[str, Any]) -> str:
         """Set an entry of a list; returns ``added``, ``changed`` or ``unchanged``."""
@@ -108,7 +108,7 @@ class Kubeconfig:
         if known is None:
             items.append({member: written, "name": _written(name, flow=flow)})
             return "added"
-        next(one for one in self._items(section) if str(one.get("name") or "") == name)[member] = written
+        next(one for one in _items(self._document, section) if str(one.get("name") or "") == name)[member] = written
         return "changed"
 
     def drop(self, section: str, names: Collection[str]) -> None:
@@ -190,14 +190,18 @@ class Kubeconfig:
         # kubectl takes a date without quotes for text.
         if value is None or isinstance(value, wanted) or (wanted is str and isinstance(value, date)):
             return value
-        shown = str(place[0]) + "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place[1:])
-        raise self._refusal(f"{shown} is {_kind(value)}, not {_WANTED[wanted]}", _line(self._document, place))
+        raise self._refusal(f"{_shown(place)} is {_kind(value)}, not {_WANTED[wanted]}", _line(self._document, place))
 
     def _refusal(self, what: str, line: int) -> KubeconfigError:
         return KubeconfigError(what, where=f"{self.path}:{line}", advice=_ADVICE)
 
-    def _items(self, section: str) -> list[MutableMapping[str, Any]]:
-        return [one for one in self._document.get(section) or () if isinstance(one, MutableMapping)]
+
+def _items(document: Mapping[str, Any], section: str) -> list[MutableMapping[str, Any]]:
+    return [one for one in document.get(section) or () if isinstance(one, MutableMapping)]
+
+
+def _shown(place: tuple[str | int, ...]) -> str:
+    return str(place[0]) + "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place[1:])
 
 
 def _is_empty(body: str) -> bool:
