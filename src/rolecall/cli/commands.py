@@ -89,5 +89,5 @@ def help_text(program: str) -> str:
     for title, rows in {**sections, "Options": OPTIONS, "Examples": EXAMPLES}.items():
         width = max(map(len, rows))
         lines += ["", f"{title}:", *(f"  {name:<{width}}  {what}" for name, what in rows.items())]
-    lines += ["", "Exit codes of every command: 0 done, 1 error, 2 wrong usage; others are in the command's help."]
+    lines += ["", "Exit codes: 0 done, 1 error, 2 usage; a command's help lists any others."]
     return "\n".join([*lines, f"Help for one command: {program} COMMAND --help", ""])

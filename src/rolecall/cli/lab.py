@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from rolecall.lab.kubernetes_real.binaries import Binaries
 
 app = typer.Typer(
-    help="Run AWS and Kubernetes on this machine: IAM, STS and EKS clusters for the unmodified aws and kubectl.",
+    help="Run AWS and Kubernetes on this machine: IAM, STS and EKS clusters for the unmodified aws and kubectl.\n\n"
+    "\b\nrolecall lab up --detach\nrolecall lab shell\n\n"
+    "Exit codes: 0 done, 1 error, 2 usage, 3 the lab does not run (lab status).",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -67,7 +69,7 @@ def up(
     \b
     rolecall lab up --detach
     rolecall lab up --kubernetes real
-    rolecall lab up --home ./lab --account 111122223333 --account 444455556666 --region eu-west-2
+    rolecall lab up --account 111122223333 --account 444455556666
 
     Each account has an administrator with a profile in the lab's HOME: lab-admin in the first account,
     lab-admin-ACCOUNT in the others.

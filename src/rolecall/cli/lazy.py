@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 from rolecall.cli.commands import COMMANDS, Command, help_text
 from rolecall.cli.go_flags import GoFlags
@@ -40,7 +41,28 @@ def load_command(command: Command, markup: Any) -> Any:
         target = _alone(command, target, markup)
     found = typer.main.get_command(target)
     found.name = command.name
+    _nouns(found)
     return found
+
+
+def _nouns(command: Any) -> None:
+    """Show the arguments of a command and of those below it by their nouns: ``[RUN]``, and no type of Python."""
+    for below in getattr(command, "commands", {}).values():
+        _nouns(below)
+    arguments: list[Any] = [one for one in command.params if isinstance(one, TyperArgument) and one.metavar]
+    for argument in arguments:
+        noun = argument.metavar.strip("[].")
+        usage = (noun if argument.required else f"[{noun}]") + ("..." if argument.nargs != 1 else "")
+        argument.metavar, argument.display_type_rich = noun, _no_type
+        argument.get_usage_pieces = partial(_usage, usage)
+
+
+def _no_type(ctx: Any) -> None:
+    """The type of an argument, which its noun says already."""
+
+
+def _usage(text: str, ctx: Any) -> list[str]:
+    return [text]
 
 
 def _alone(command: Command, function: Any, markup: Any) -> typer.Typer:

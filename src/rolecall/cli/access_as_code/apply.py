@@ -36,7 +36,7 @@ def apply(
     """Make accounts and clusters as access.yaml says: plan, show, ask, change.
 
     Each change is written to a journal before it is made, so that an interrupted run can be resumed or undone.
-    A plan's file is checked again against the current state, and refusals are allowed by whoever applies it.
+    A saved plan is checked again against the current state, and --allow must be given again.
 
     \b
     rolecall apply

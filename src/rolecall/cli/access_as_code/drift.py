@@ -38,7 +38,7 @@ def drift(
 
     \b
     rolecall drift
-    rolecall drift -q -o json > drift.json || mail -s drift team@example.com < drift.json
+    rolecall drift --quiet -o json > drift.json
     rolecall drift --cluster 'prod-*' --no-authors
 
     Exit codes: 0 no drift; 10 drift; 1 error, or no drift found but some places could not be read; 2 usage.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rolecall.cli.output import PasteFormat
 from rolecall.errors import RolecallError
 
 if TYPE_CHECKING:
@@ -23,11 +24,20 @@ DEFAULT_OUT = Path("access.yaml")
 
 Out = Annotated[
     Path,
-    typer.Option("-o", "--out", metavar="FILE", help="Where to write it; - is standard output. Never overwritten."),
+    typer.Option(
+        "-O",
+        "--out",
+        metavar="FILE",
+        help="File to write, which must not exist; - is standard output (default: access.yaml).",
+        show_default=False,
+    ),
 ]
+# -o is a format in every other command. It was this file's name once, and scripts still say so.
+OldOut = Annotated[Path | None, typer.Option("-o", metavar="FILE", hidden=True)]
+_FORMATS = frozenset(PasteFormat)
 Regions = Annotated[
     list[str] | None,
-    typer.Option("--region", metavar="R", help="Region of clusters; default: the account's; repeatable."),
+    typer.Option("--region", metavar="REGION", help="Region of clusters (default: the account's). Repeatable."),
 ]
 
 
@@ -35,33 +45,55 @@ def new(
     person: Annotated[
         str, typer.Option("--person", metavar="NAME|ARN", help="A new IAM user, or an existing one.")
     ] = "",
-    role: Annotated[str, typer.Option("--role", metavar="NAME", help="The IAM role that they assume.")] = "",
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="The IAM role that they assume.")] = "",
     cluster: Annotated[
-        list[str] | None, typer.Option("--cluster", metavar="NAME", help="A cluster in EKS; repeatable.")
+        list[str] | None, typer.Option("--cluster", metavar="CLUSTER", help="An EKS cluster. Repeatable.")
     ] = None,
-    account: Annotated[str, typer.Option("--account", metavar="ID", help="Default: that of your credentials.")] = "",
-    region: Annotated[str, typer.Option("--region", metavar="R", help="Default: that of your profile.")] = "",
-    profile: Annotated[str, typer.Option("--profile", metavar="P", help="Profile of the AWS CLI's files.")] = "",
+    account: Annotated[
+        str, typer.Option("--account", metavar="ACCOUNT", help="AWS account id (default: of your credentials).")
+    ] = "",
+    region: Annotated[
+        str, typer.Option("--region", metavar="REGION", help="Region of the clusters (default: from the profile).")
+    ] = "",
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="PROFILE", help="AWS profile to use (default: from the environment).")
+    ] = "",
     group: Annotated[
-        list[str] | None, typer.Option("--group", metavar="G", help="Kubernetes group; default: the role's name.")
+        list[str] | None,
+        typer.Option("--group", metavar="GROUP", help="Kubernetes group (default: the role's name). Repeatable."),
     ] = None,
     cluster_role: Annotated[
-        str, typer.Option("--cluster-role", metavar="R", help="ClusterRole that the group is bound to.")
+        str,
+        typer.Option(
+            "--cluster-role",
+            metavar="CLUSTERROLE",
+            help="ClusterRole to bind the group to (default: view).",
+            show_default=False,
+        ),
     ] = "view",
-    username: Annotated[str, typer.Option("--username", metavar="T", help="Kubernetes username, a template.")] = "",
-    mapping: Annotated[str, typer.Option("--mapping", help="aws-auth, access-entries or crd.")] = "",
+    username: Annotated[
+        str,
+        typer.Option("--username", metavar="TEMPLATE", help="Kubernetes username; may contain {{SessionName}}."),
+    ] = "",
+    mapping: Annotated[
+        str, typer.Option("--mapping", metavar="KIND", help="Kind of mapping: aws-auth, access-entries or crd.")
+    ] = "",
     out: Out = DEFAULT_OUT,
+    old_out: OldOut = None,
 ) -> None:
-    """Write a first access.yaml: for one person, role and cluster, or, without flags, from what your account holds.
+    """Write a first access.yaml for one person, role and cluster. Without flags, write it from what exists.
 
     \b
     rolecall new --person ann --role ClusterAdmins --cluster prod
-    rolecall new --person ann --role Viewers --cluster prod --group viewers --cluster-role view
+    rolecall new --person ann --role Viewers --cluster prod --group viewers
     rolecall new
+
+    Exit codes: 0 done, 1 error, 2 usage.
     """
     from rolecall.manifest.load import parse
     from rolecall.manifest.starter import Start, starter
 
+    out = _out(out, old_out)
     if not (person or role or cluster):
         import_existing(None, [region] if region else None, out=out)
         return
@@ -82,6 +114,13 @@ def new(
     _write(text, out, next_step="rolecall plan")
 
 
+def _out(out: Path, old: Path | None) -> Path:
+    """The file to write, from ``--out`` or from ``-o`` as it was."""
+    if old is not None and str(old) in _FORMATS:
+        raise typer.BadParameter(f"{str(old)!r} is a format; name the file with -O/--out FILE", param_hint="-o")
+    return out if old is None else old
+
+
 def _backend(text: str) -> MappingBackend | None:
     from rolecall.manifest.schema import MappingBackend
 
@@ -99,8 +138,8 @@ def import_existing(
         typer.Option(
             "--account",
             metavar="[NAME=]PROFILE|ROLE_ARN",
-            help="An account, by a profile or by a role in it that your credentials assume; repeatable. "
-            "Default: the account of your credentials.",
+            help="An account: a profile, or a role in it that your credentials can assume (default: the account of "
+            "your credentials). Repeatable.",
         ),
     ] = None,
     region: Regions = None,
@@ -109,23 +148,27 @@ def import_existing(
         typer.Option(
             "--context",
             metavar="CLUSTER=CONTEXT",
-            help="Reach a cluster's API by a context of your kubeconfig, not by what EKS says of it; repeatable.",
+            help="Reach a cluster through a context of your kubeconfig instead of its EKS endpoint. Repeatable.",
         ),
     ] = None,
     out: Out = DEFAULT_OUT,
+    old_out: OldOut = None,
 ) -> None:
-    """Write access.yaml from what exists: every cluster's mappings, the roles in them and who may assume those.
+    """Write access.yaml from what exists: the mappings of every cluster, their roles, and who may assume those.
 
-    A plan right after finds nothing to change. What the file cannot say is left alone and listed at its end.
+    A plan right after it finds nothing to change. What the file cannot express is left alone and listed at its end.
 
     \b
-    rolecall import -o access.yaml
-    rolecall import --account prod=prod-admin --account dev=arn:aws:iam::444455556666:role/Admin --region eu-west-2
+    rolecall import --out access.yaml
+    rolecall import --account prod=prod-admin --region eu-west-2
     rolecall import --context prod-1=through-the-bastion
+
+    Exit codes: 0 done, 1 error, 2 usage.
     """
     from rolecall.importing.world import import_world
     from rolecall.visible import visible as shown
 
+    out = _out(out, old_out)
     accesses, named_contexts = _accesses(account or []), _contexts(context or [])
     reading = read_existing([access for _, access in accesses], region or [], contexts=named_contexts)
     for failure in reading.failures:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 CHANGES, REFUSED = 10, 11
 DEFAULT_FILE = Path("access.yaml")
 
-File = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="Access file (default: access.yaml).")]
+File = Annotated[
+    Path, typer.Option("-f", "--file", metavar="FILE", help="Access file (default: access.yaml).", show_default=False)
+]
 Accounts = Annotated[
     list[str] | None,
     typer.Option("--account", metavar="ACCOUNT", help="Only this account and its clusters. Repeatable."),

@@ -41,8 +41,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="List, create, change and delete the access entries of an EKS cluster, with their access policies.\n\n"
     "What EKS would refuse is refused before anything is sent, and so is what would lock out you, the nodes or the "
-    "last administrator.",
+    "last administrator.\n\n"
+    "\b\nrolecall access-entry list --cluster prod\nrolecall access-entry list --context prod -o json\n\n"
+    "Exit codes: 0 done, 1 error or refused, 2 usage.",
     no_args_is_help=True,
+    add_completion=False,
     context_settings=SETTINGS,
 )
 CALLS = 8
@@ -205,8 +208,8 @@ def get_command(where: ClusterOptions, principal: Principal, output: Output = Fo
     """Print one access entry.
 
     \b
-    rolecall access-entry get arn:aws:iam::111122223333:role/team/Dev --cluster prod
-    rolecall access-entry get arn:aws:iam::111122223333:user/ann --cluster prod -o yaml
+    rolecall access-entry get arn:aws:iam::111122223333:role/Dev --cluster prod
+    rolecall access-entry get arn:aws:iam::111122223333:user/ann -o yaml
 
     Exit codes: 0 done, 1 error or no such entry, 2 usage.
     """
@@ -230,7 +233,13 @@ def create_command(
     username: Username = "",
     group: Groups = None,
     kind: Annotated[
-        EntryType, typer.Option("--type", help="STANDARD is for people, the others are for nodes.")
+        EntryType,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help=f"{', '.join(EntryType)} (default: STANDARD, for people; the others are for nodes).",
+            show_default=False,
+        ),
     ] = EntryType.STANDARD,
     policy: Annotated[
         list[str] | None,
@@ -244,8 +253,9 @@ def create_command(
     """Create an access entry with its access policies. It is an error if the entry exists.
 
     \b
-    rolecall access-entry create arn:aws:iam::111122223333:role/Dev --cluster prod --group developers
-    rolecall access-entry create arn:aws:iam::111122223333:role/Ops --cluster prod --policy AmazonEKSEditPolicy=web,shop
+    rolecall access-entry create arn:aws:iam::111122223333:role/Dev --group dev
+    rolecall access-entry create arn:aws:iam::111122223333:role/Ops \\
+      --cluster prod --policy AmazonEKSEditPolicy=web,shop
 
     Exit codes: 0 done, 1 error or refused, 2 usage.
     """
@@ -277,11 +287,11 @@ def update_command(
     group: Groups = None,
     no_groups: NoGroups = False,
 ) -> None:
-    """Change the username or the groups of an access entry. What you do not give stays as it is.
+    """Change an entry's username or groups. What you do not give stays as it is.
 
     \b
-    rolecall access-entry update arn:aws:iam::111122223333:role/Dev --cluster prod --group developers --group viewers
-    rolecall access-entry update arn:aws:iam::111122223333:role/Dev --cluster prod --no-groups --dry-run
+    rolecall access-entry update arn:aws:iam::111122223333:role/Dev --group dev
+    rolecall access-entry update arn:aws:iam::111122223333:role/Dev --no-groups
 
     Exit codes: 0 done, 1 error or refused, 2 usage.
     """
@@ -305,7 +315,7 @@ def delete_command(where: ClusterOptions, how: EntryChangeOptions, principal: Pr
 
     \b
     rolecall access-entry delete arn:aws:iam::111122223333:role/Dev --cluster prod
-    rolecall access-entry delete arn:aws:iam::111122223333:user/ann --context prod --dry-run
+    rolecall access-entry delete arn:aws:iam::111122223333:user/ann --dry-run
 
     Exit codes: 0 done, 1 error or refused, 2 usage.
     """
@@ -328,11 +338,15 @@ def associate_command(
         ),
     ] = None,
 ) -> None:
-    """Associate an access policy with an entry, or change where it applies.
+    """Associate an access policy with an entry.
+
+    If the entry has the policy already, this changes the namespaces to which it applies.
 
     \b
-    rolecall access-entry associate-policy arn:aws:iam::111122223333:role/Dev AmazonEKSViewPolicy --cluster prod
-    rolecall access-entry associate-policy arn:aws:iam::111122223333:user/a AmazonEKSEditPolicy --namespace web
+    rolecall access-entry associate-policy arn:aws:iam::111122223333:role/Dev \\
+      AmazonEKSViewPolicy --cluster prod
+    rolecall access-entry associate-policy arn:aws:iam::111122223333:user/a \\
+      AmazonEKSEditPolicy --namespace web
 
     Exit codes: 0 done, 1 error or refused, 2 usage.
     """
@@ -353,8 +367,10 @@ def disassociate_command(where: ClusterOptions, how: EntryChangeOptions, princip
     """Take an access policy from an entry. Not an error if the entry does not have it.
 
     \b
-    rolecall access-entry disassociate-policy arn:aws:iam::111122223333:role/Dev AmazonEKSViewPolicy --cluster prod
-    rolecall access-entry disassociate-policy arn:aws:iam::111122223333:user/ann AmazonEKSEditPolicy --context prod
+    rolecall access-entry disassociate-policy arn:aws:iam::111122223333:role/Dev \\
+      AmazonEKSViewPolicy --cluster prod
+    rolecall access-entry disassociate-policy arn:aws:iam::111122223333:user/ann \\
+      AmazonEKSEditPolicy --context prod
 
     Exit codes: 0 done, 1 error or refused, 2 usage.
     """

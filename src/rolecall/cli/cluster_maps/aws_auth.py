@@ -41,8 +41,11 @@ app = typer.Typer(
     help="Read, check and change the ConfigMap aws-auth, in a cluster or in a file.\n\n"
     "A change touches only the lines of its entry and never overwrites the change of somebody else. It is refused if "
     "it would lock out you, the nodes or the last administrator. In a cluster every change is kept and can be taken "
-    "back.",
+    "back.\n\n"
+    "\b\nrolecall aws-auth get\nrolecall aws-auth lint -f aws-auth.yaml\n\n"
+    "Exit codes: 0 done, 1 error or refused, 2 usage.",
     no_args_is_help=True,
+    add_completion=False,
     context_settings=SETTINGS,
 )
 
@@ -132,11 +135,13 @@ def lint_command(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     output: Output = Format.table,
 ) -> None:
-    """Report everything that does not do what it says, with its line.
+    """Report entries that have no effect as written.
 
     \b
+    rolecall aws-auth lint --context prod
     rolecall aws-auth lint -f aws-auth.yaml --strict
-    kubectl -n kube-system get configmap aws-auth -o yaml | rolecall aws-auth lint -f -
+    kubectl get configmap aws-auth -n kube-system -o yaml |
+      rolecall aws-auth lint -f -
 
     Exit codes: 0 no errors, 1 errors, 2 aws-auth could not be read, or usage.
     """
@@ -183,8 +188,8 @@ def set_command(
     """Map a role or user, or change its mapping. What you do not give stays as it is.
 
     \b
-    rolecall aws-auth set arn:aws:iam::111122223333:role/Dev --username 'dev:{{SessionName}}' --group developers
-    rolecall aws-auth set arn:aws:iam::111122223333:role/Dev --group developers --group viewers --dry-run
+    rolecall aws-auth set arn:aws:iam::111122223333:role/Dev --group developers
+    rolecall aws-auth set arn:aws:iam::111122223333:user/ann --username ann
     rolecall aws-auth set 111122223333 --why 'audit account'
 
     Exit codes: 0 done, 1 error or refused, 2 usage.
@@ -229,8 +234,8 @@ def remove_command(place: PlaceOptions, how: ChangeOptions, principal: Principal
     """Remove every entry of a role, user or account. Not an error if there is nothing to remove.
 
     \b
-    rolecall aws-auth remove arn:aws:iam::111122223333:user/ann --why 'left the company'
-    rolecall aws-auth remove arn:aws:iam::111122223333:role/Dev -f aws-auth.yaml --dry-run
+    rolecall aws-auth remove arn:aws:iam::111122223333:user/ann --why 'left'
+    rolecall aws-auth remove arn:aws:iam::111122223333:role/Dev -f aws-auth.yaml
 
     Exit codes: 0 done, 1 error or refused, 2 usage.
     """
@@ -276,7 +281,9 @@ def fmt_command(
 @app.command("history")
 @with_groups
 def history_command(place: ClusterOptions, output: Output = Format.table) -> None:
-    """List the last changes that rolecall made in a cluster: who, when, what, why, and whether each came about.
+    """List the changes that rolecall made in a cluster.
+
+    Shows who made each change, when, what and why, and whether it took effect. Old changes drop out.
 
     \b
     rolecall aws-auth history
@@ -319,7 +326,9 @@ def rollback_command(
         typer.Argument(metavar="[CHANGE]", help="A number from history (default: the last change that was made)."),
     ] = None,
 ) -> None:
-    """Restore aws-auth as it was before a change, to the byte. The rollback is a change itself.
+    """Restore aws-auth as it was before a change.
+
+    The text is restored byte for byte. The rollback is itself a change.
 
     It is refused if somebody changed aws-auth by other means since, because that would be lost: override it with
     --allow others-changes.

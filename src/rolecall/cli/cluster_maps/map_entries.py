@@ -20,15 +20,25 @@ add = typer.Typer(
     name="add",
     cls=GoGroup,
     help="Map an IAM user or role to a Kubernetes username and groups, in aws-auth or as an IAMIdentityMapping.\n\n"
-    "To give a person access through access.yaml, use rolecall grant.",
+    "To give a person access through access.yaml, use rolecall grant.\n\n"
+    "\b\nExamples:\n"
+    "  rolecall add user --help\n"
+    "  rolecall add role --rolearn ARN --username dev --groups dev\n\n"
+    "Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.",
     no_args_is_help=True,
+    add_completion=False,
 )
 remove = typer.Typer(
     name="remove",
     cls=GoGroup,
     help="Remove the mapping of an IAM user or role from aws-auth, or its IAMIdentityMapping.\n\n"
-    "To take a person's access away, use rolecall revoke.",
+    "To take a person's access away, use rolecall revoke.\n\n"
+    "\b\nExamples:\n"
+    "  rolecall remove user --userarn arn:aws:iam::111122223333:user/ann\n"
+    "  rolecall remove role --rolearn arn:aws:iam::111122223333:role/Dev\n\n"
+    "Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 
@@ -108,8 +118,9 @@ def add_user(
 
     \b
     Examples:
-      rolecall add user --userarn arn:aws:iam::111122223333:user/ann --username ann --groups dev
-      rolecall add user --prompt=false --userarn ARN --username ann --groups dev,ops
+      rolecall add user --userarn arn:aws:iam::111122223333:user/ann \\
+        --username ann --groups dev
+      rolecall add user --userarn ARN --username ann --groups dev --prompt=false
 
     Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """
@@ -129,12 +140,16 @@ def add_role(
     kubeconfig_context: Context = "",
     backend: Backend = Where.config_map,
 ) -> None:
-    """Map an IAM role, or a permission set of IAM Identity Center, to a username and groups.
+    """Map an IAM role or a permission set.
+
+    The role or the permission set of IAM Identity Center gets a Kubernetes username and groups.
 
     \b
     Examples:
-      rolecall add role --rolearn arn:aws:iam::111122223333:role/Dev --username 'dev:{{SessionName}}' --groups dev
-      rolecall add role --sso permissionSetName=Admin,accountID=111122223333 --username admin --groups admins
+      rolecall add role --rolearn arn:aws:iam::111122223333:role/Dev \\
+        --username 'dev:{{SessionName}}' --groups dev
+      rolecall add role --sso permissionSetName=Admin,accountID=111122223333 \\
+        --username admin --groups admins
 
     Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """
@@ -156,7 +171,7 @@ def remove_user(
     \b
     Examples:
       rolecall remove user --userarn arn:aws:iam::111122223333:user/ann
-      rolecall remove user --userarn arn:aws:iam::111122223333:user/ann --prompt=false
+      rolecall remove user --userarn ARN --prompt=false
 
     Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """
@@ -173,12 +188,13 @@ def remove_role(
     kubeconfig_context: Context = "",
     backend: Backend = Where.config_map,
 ) -> None:
-    """Remove the mapping of an IAM role or of a permission set.
+    """Remove the mapping of a role or permission set.
 
     \b
     Examples:
       rolecall remove role --rolearn arn:aws:iam::111122223333:role/Dev
-      rolecall remove role --sso permissionSetName=Admin,accountID=111122223333 --prompt=false
+      rolecall remove role --sso permissionSetName=Admin,accountID=111122223333 \\
+        --prompt=false
 
     Exit codes: 0 done, or cancelled at the prompt; 1 error, nothing changed; 2 wrong usage.
     """

@@ -61,7 +61,7 @@ def kubeconfig(
     \b
     rolecall kubeconfig
     rolecall kubeconfig --all --exec aws
-    rolecall kubeconfig --cluster prod --role arn:aws:iam::111122223333:role/Admins
+    rolecall kubeconfig --role arn:aws:iam::111122223333:role/Admins
     rolecall kubeconfig --cluster 'prod-*' --role Admins --use prod-1/Admins
     rolecall kubeconfig --prune --dry-run
 
