@@ -25,7 +25,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class CallerIdentity:
-    """What ``sts:GetCallerIdentity`` answers about whoever signed a request.
+    """What ``sts:GetCallerIdentity`` answers about the principal that signed a request.
 
     :param arn: the caller's ARN as STS writes it (a session is ``arn:aws:sts::A:assumed-role/ROLE/SESSION``).
     :param account: 12 digits.

@@ -145,7 +145,7 @@ def test_nodes_and_others_whom_trust_policies_let_in() -> None:
 def test_a_role_of_an_account_that_was_not_read() -> None:
     line = (f"arn:aws:iam::{B}:role/Away", "away", "system:masters")
     (way,) = ways(world(account(), cluster(aws_auth=map_roles(line))))
-    assert (way.person, way.user.admin) == (f"whoever is arn:aws:iam::{B}:role/Away", True)
+    assert (way.person, way.user.admin) == (f"anyone who is arn:aws:iam::{B}:role/Away", True)
 
 
 def test_a_line_that_names_no_principal_lets_nobody_in() -> None:

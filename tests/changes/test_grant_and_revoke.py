@@ -220,7 +220,7 @@ def test_only_what_is_owned_is_deleted_and_only_when_asked() -> None:
         ({"person": "ann", "role": "X"}, "there is no 'X' in roles"),
         ({"person": "ann", "group": "X"}, "there is no 'X' in groups"),
         ({"person": "ann", "clusters": ["X"]}, "no cluster in the file matches 'X'"),
-        ({"person": "bob", "role": "Views", "clusters": ["a"]}, "Views is also of b: whoever may assume it"),
+        ({"person": "bob", "role": "Views", "clusters": ["a"]}, "Views is also of b: anyone who may assume it"),
         ({"person": "zoe"}, "--everywhere"),
     ],
 )

@@ -236,7 +236,7 @@ class TestTrust:
     def test_an_account_as_a_whole(self) -> None:
         text = ACCOUNTS + "roles: {admins: {account: main, assumableBy: [{account: main}]}}"
         assert sentence(text, world(), "wide-trust") == (
-            f"access.yaml:2:9: whoever account {MAIN} lets could assume role admins: its policies decide, not this file; "
+            f"access.yaml:2:9: anyone whom account {MAIN} allows could assume role admins: its policies decide, not this file; "
             "name people or groups in assumableBy"
         )
         # What is there already is no reason to refuse something else.

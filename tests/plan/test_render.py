@@ -167,9 +167,9 @@ def test_who_keeps_their_name_is_not_called_another() -> None:
     seat = {"roles": [], "needs": [], "username": "u", "groups": ["g"], "permissions": []}
     lost = {**seat, "permissions": [{"text": "ClusterRole edit", "by": "group g", "admin": False}]}
     cluster_arn = f"arn:aws:eks:eu-west-2:{MAIN}:cluster/c"
-    change = {"cluster": cluster_arn, "principal": other, "before": lost, "after": seat, "people": [f"whoever is {other}"]}  # fmt: skip
+    change = {"cluster": cluster_arn, "principal": other, "before": lost, "after": seat, "people": [f"anyone who is {other}"]}  # fmt: skip
     assert [*effect_lines({"changes": [change]})][1:] == [
-        f"  ~ whoever is {other} has the same username and groups on cluster c; permissions or the way change",
+        f"  ~ anyone who is {other} has the same username and groups on cluster c; permissions or the way change",
         f"      as the role itself, {other}",
         "      loses ClusterRole edit (group g)",
         "      has no permissions any more",

@@ -13,7 +13,7 @@ _WORDS = {
     r"\bnobody can be asked\b": "cannot ask for confirmation",
     r"\bwhat there is\b": "what exists",
     r"\bby name is\b": "name it with --allow",
-    r"\b(?:is|are|it is) told\b|\bonly told\b|\btold without refusing\b": "is a warning",
+    r"\bonly told\b|\btold without refusing\b|\bis told\b": "is a warning",
     r"\bto do it all the same\b": "to do it anyway",
     r"\bafterwards it would be so\b": "what they would still have afterwards",
     r"\bis so already\b": "already",

@@ -1,6 +1,6 @@
 """Who gets into which cluster as whom: the whole chain for everybody, from accounts and clusters as they were read.
 
-A person is an IAM user of an account that was read, or whoever else a trust policy lets in: a service, a federated
+A person is an IAM user of an account that was read, or anyone else that a trust policy lets in: a service, a federated
 identity, an account or a principal elsewhere. Those stand as what the policy calls them.
 """
 
@@ -76,7 +76,7 @@ class EffectiveAccess:
         if found is not None:
             return found
         # Of an account that was not read, so who comes by it is not known; or nobody can assume it, or it is gone.
-        return {} if self._is_read(principal) else {f"whoever is {principal}": Reach()}
+        return {} if self._is_read(principal) else {f"anyone who is {principal}": Reach()}
 
     def _is_read(self, principal: str) -> bool:
         try:

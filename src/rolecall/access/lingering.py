@@ -8,7 +8,7 @@ API reference, AssumeRole and GetCallerIdentity):
 2. While it lives it makes tokens: a cluster asks GetCallerIdentity who somebody is, which no policy denies.
 3. From a live session a further role can still be assumed, where that role trusts the first one.
 4. A token is valid for 15 minutes, and never longer than the credentials that it was made with.
-5. A cluster's API server remembers an answer of its webhook (``--authentication-token-webhook-cache-ttl``: 2 minutes by
+5. A cluster's API server caches an answer of its webhook (``--authentication-token-webhook-cache-ttl``: 2 minutes by
    default in kube-apiserver; 7 minutes are reported of EKS).
 6. The sessions of a role that was deleted are worth nothing; a mapping that is gone lets in nobody from the moment the
    API server asks again.

@@ -55,7 +55,7 @@ class HostNames:
         if known is not None and now < known.since + KEPT_SECONDS:
             # The newer ones come in time for the next connection.
             return known.addresses
-        # Others wait for the same answer: whoever goes away does not take it along.
+        # Others wait for the same answer: one who goes away does not take it along.
         return await asyncio.shield(asked)
 
     def _ask(self, key: tuple[str, int]) -> asyncio.Future[tuple[str, ...]]:

@@ -121,7 +121,7 @@ class _Reader:
 class RequestReader(_Reader):
     """Reads the requests of one connection.
 
-    :ivar complete: requests that are ready to be answered, oldest first; whoever answers takes them out.
+    :ivar complete: requests that are ready to be answered, oldest first; the one who answers takes them out.
     :ivar partial: the request that is arriving, or ``None`` between requests.
     """
 
@@ -146,7 +146,7 @@ class RequestReader(_Reader):
         self.partial = ParsedRequest()
 
     def upgraded(self) -> None:
-        # Whoever asks for another protocol gets a refusal and not an answer.
+        # A client that asks for another protocol gets a refusal and not an answer.
         self.complete.pop()
 
     def on_url(self, url: bytes) -> None:

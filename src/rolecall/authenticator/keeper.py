@@ -133,7 +133,7 @@ class Keeper:
             self._starts[place] = time.monotonic() + pause
             code = os.waitstatus_to_exitcode(status)
             if not self._ready:
-                # What keeps the first worker from its start keeps all of them: whoever started the server has to know.
+                # What keeps the first worker from its start keeps all of them: its parent has to know.
                 self._log.error("the server cannot start", place=place, code=code)
                 self._stopping, self._code = True, 1
                 return

@@ -100,7 +100,7 @@ class Metrics:
         self.token_cached, self.token_joined, self.token_asked = (
             self.tokens.labels(source) for source in ("cache", "in_flight", "sts")
         )
-        self.reloads = counter("mapping_reloads_total", "Mappings read anew, by outcome", ("backend", "outcome"))
+        self.reloads = counter("mapping_reloads_total", "Mappings read again, by outcome", ("backend", "outcome"))
         self.mapping_broken = gauge("mapping_broken", "1 while the newest mapping is not in force", ("backend",))
         self.audit_failures = counter("audit_failures_total", "Audit records that could not be written")
 

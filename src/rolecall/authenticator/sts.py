@@ -85,7 +85,7 @@ class AwsSts:
             self._pool.close()
 
     async def get_caller_identity(self, call: PresignedCall) -> CallerIdentity:
-        """Whoever signed ``call``.
+        """The principal that signed ``call``.
 
         :raises StsRefusedError: STS does not accept the call.
         :raises StsThrottledError: STS wants to be asked later.

@@ -2,7 +2,7 @@
 
 Anybody can write tokens that name a region, and only STS finds out that a signature is made up. So such tokens take the
 places of the region that they name. A host that has failed several times in a row gets a few connections to find out
-when it is back, and whoever comes on top of a short queue is turned away at once.
+when it is back, and a caller beyond a short queue is turned away at once.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class StsPool:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                # The place was given in the moment in which whoever waited went away.
+                # The place was given in the moment in which the one who waited went away.
                 self._leave(mine)
             raise
 

@@ -36,7 +36,7 @@ class BindError(RolecallError):
 
 
 def serve(settings: ServerSettings, config_file: str, log: Log) -> NoReturn:
-    """Prepare the authenticator, and become the keeper of its workers, which runs until it is told to stop.
+    """Prepare the authenticator, and become the keeper of its workers, which runs until it is stopped.
 
     What was imported to prepare it would stay in memory; so the keeper takes the place of this program (``execve``),
     with the same process id. It gets the settings in a file that has no name any more.

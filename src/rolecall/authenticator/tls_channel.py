@@ -2,7 +2,7 @@
 
 The event loop's own TLS keeps a buffer of 256 KiB for each connection, whose pages stay once a client has filled them,
 and tells nobody about connections whose handshake is under way. Here a connection keeps what OpenSSL itself needs, and
-whoever owns the connection counts it from its first byte.
+the connection's owner counts it from its first byte.
 """
 
 from __future__ import annotations

@@ -86,13 +86,13 @@ class VerifiedTokens:
         return _digest(token) in self._asked
 
     async def verify(self, token: str, now: float) -> Identity:
-        """Ask STS about a token, or wait for whoever has asked already. Raises what asking raises."""
+        """Ask STS about a token, or wait for the caller that has asked already. Raises what asking raises."""
         digest = _digest(token)
         while (waiting := self._asked.get(digest)) is not None:
             try:
                 return await asyncio.shield(waiting)
             except asyncio.CancelledError:
-                # Whoever asked has gone away, and somebody else has to; or it is this caller who goes.
+                # The one who asked has gone away, and somebody else has to; or it is this caller who goes.
                 if not waiting.cancelled():
                     raise
         waiting = self._asked[digest] = asyncio.get_running_loop().create_future()

@@ -233,7 +233,7 @@ def _of_another_account(access: AccountAccess, caller: CallerIdentity) -> AwsErr
 
 
 def principal_behind(clients: AwsClients, account: str) -> str:
-    """The canonical ARN of whoever assumed the caller's role, as far as the profiles tell; empty if they do not.
+    """The canonical ARN of the principal that assumed the caller's role, if the profiles tell it; else empty.
 
     A profile that assumes a role with the credentials of another profile is followed to the first one.
     """

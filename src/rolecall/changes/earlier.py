@@ -1,6 +1,6 @@
 """What earlier runs took from somebody, and which sessions of before still work.
 
-Whoever asks a second time wants to check. What the journal knows is put back into the world as it is read now, run by
+A second revoke is a check. What the journal knows is put back into the world as it is read now, run by
 run from the newest to the oldest, and compared: a way that was open before a run and is closed now still works for the
 sessions that began before the run ended (IAM user guide, "Revoke IAM role temporary security credentials").
 """

@@ -218,9 +218,7 @@ def _clusters(draft: Draft, loaded: Loaded, asked: Asked, world: World) -> list[
     if missing:
         _add_grants(draft, names, asked, own, missing)
     others = [cluster for cluster in covered if asked.clusters and cluster not in asked.clusters]
-    notes = (
-        [f"{asked.role} is of all its clusters, so {asked.person} is on these too: {_some(others)}"] if others else []
-    )
+    notes = [f"A role applies to all of its clusters: {asked.person} also gets {_some(others)}"] if others else []
     if not covered and not missing:
         notes.append(f"{asked.role} is granted on no cluster, so it gives access to none: name some with --cluster")
     elif missing and any(members_of(manifest, asked.role)):

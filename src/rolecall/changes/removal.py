@@ -220,13 +220,13 @@ def _on(removal: Removal, role: str) -> dict[str, None]:
 
 
 def _all_of(removal: Removal, role: str) -> None:
-    """A role is of all its clusters: it cannot be taken from one person on some of them."""
+    """A role applies to all of its clusters: it cannot be taken from one person on some of them."""
     more = (
         [cluster for cluster in _on(removal, role) if cluster not in _wanted(removal)] if removal.taken.clusters else []
     )
     if more:
         raise RolecallError(
-            f"{role} is also of {', '.join(more[:8])}: whoever may assume it is on all its clusters",
+            f"{role} is also of {', '.join(more[:8])}: anyone who may assume it gets all its clusters",
             advice="leave --cluster out to take it away on all, or make a role of its own for some of them",
         )
 

@@ -1,7 +1,7 @@
 """Change aws-auth in a cluster, with a record in the cluster of what was there before.
 
 The order is: read, edit, check, record, write. The record comes first, so that whatever happens to this process, no
-change is without the texts that it replaced; a record of a change that was not made is told apart afterwards
+change is without the texts that it replaced; a record of a change that was not made is recognised afterwards
 (:mod:`rolecall.mapping.editing.history`). Both writes carry the ``resourceVersion`` that was read.
 """
 

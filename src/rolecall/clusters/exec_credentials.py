@@ -61,7 +61,7 @@ class TokenFile:
 
 
 class RenewedTokens:
-    """Tokens that end, asked for anew before they do; once for all threads that wait.
+    """Tokens that end, asked for again before they do; once for all threads that wait.
 
     :param new: makes a token.
     :param clock: the time now, with a time zone.

@@ -49,7 +49,7 @@ class Endpoint:
     impersonate_groups: tuple[str, ...] = ()
 
     def as_exec_info(self) -> dict[str, Any]:
-        """The cluster as a credential plugin is told of it (``ExecCredential.spec.cluster``)."""
+        """The cluster as a credential plugin gets it (``ExecCredential.spec.cluster``)."""
         found: dict[str, Any] = {"server": self.server}
         if self.tls_server_name:
             found["tls-server-name"] = self.tls_server_name

@@ -132,7 +132,7 @@ def manager_of(state: ConfigMapState, section: str) -> Author | None:
     metadata = state.found.metadata if state.found else None
     entries = (metadata.managedFields if metadata else None) or []
     written = [(entry, _owns(entry.fieldsV1, section)) for entry in entries if entry.time and entry.manager]
-    # Where nobody owns the section it was taken out, by whoever wrote last.
+    # Where nobody owns the section it was taken out, by the last writer.
     owners = [entry for entry, owns in written if owns] or [entry for entry, _ in written]
     if not owners:
         return None

@@ -52,7 +52,7 @@ class Drifted:
 
     @property
     def now(self) -> list[str]:
-        """What there is; of a mapping all of it, else what the file does not say."""
+        """What exists; of a mapping all of it, else what the file does not say."""
         return facts_of(self.change.resource.kind, self.change.before) if self._whole else two_sides(self.change)[0]
 
     @property
@@ -172,7 +172,7 @@ def report_rows(found: Sequence[Drifted]) -> list[tuple[str, ...]]:
 
 
 def report_lines(planned: Planned, found: Sequence[Drifted], effect: Effects | str) -> Iterator[str]:
-    """The report for people: what there is now beside what the file says, the gravest first."""
+    """The report for people: what exists beside what the file says, the gravest first."""
     yield from _effect_lines(effect)
     by_place: dict[str, list[Drifted]] = {}
     for one in found:

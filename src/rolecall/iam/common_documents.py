@@ -1,6 +1,6 @@
 """The most that two policy documents, or two bindings, both grant: the safe place between an old and a new one.
 
-What :func:`common_document` returns is allowed by both documents and denied by whatever either denies, so whoever it
+What :func:`common_document` returns is allowed by both documents and denied by whatever either denies, so anyone it
 lets in is let in by both. Statements are compared as written; a list of principals, actions or resources in statements
 that are otherwise equal is intersected.
 """

@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
 
     def say(line: str) -> None:
-        # Whoever started the lab may have gone away in the meantime.
+        # The process that started the lab may have gone away in the meantime.
         with contextlib.suppress(OSError):
             os.write(options.ready_fd, f"{line}\n".encode())
             os.close(options.ready_fd)

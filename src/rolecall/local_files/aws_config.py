@@ -151,7 +151,7 @@ def profile_of(header: str) -> str | None:
 
 
 def read_sections(path: str) -> dict[str, Section]:
-    """The sections of one file by what is between their brackets; none if there is no such file."""
+    """The sections of one file by what is between their brackets; none if the file does not exist."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE + 1)

@@ -140,7 +140,7 @@ class Kubeconfig:
 
     def _dumped(self) -> str:
         if (indent := _json_indent(self._body)) is not None:
-            # kubectl reads JSON too, and whoever else reads this file may read nothing else.
+            # kubectl reads JSON too, and another reader of this file may read nothing else.
             return json.dumps(_plain(self._document), indent=indent or None, ensure_ascii=False, default=str) + "\n"
         self._yaml.map_indent = _map_indent(self._document)
         out = io.StringIO()

@@ -166,7 +166,7 @@ class Names:
             elif (person := self.people.get(one)) and not person.absent:
                 yield Trusted(person.arn, until)
             elif one in doubtful:
-                # Whoever it is, they are not taken out of a trust policy because they could not be looked up.
+                # They are not taken out of a trust policy because they could not be looked up.
                 yield from (Trusted(arn, until) for arn in self._trusted_now(role) if doubtful[one].may_be(arn))
 
     def _trusted_now(self, role: str) -> Iterator[str]:

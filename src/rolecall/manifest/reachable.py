@@ -32,7 +32,7 @@ _NOBODY = canonical_document({"Version": VERSION, "Statement": [NOBODY]})
 
 
 def reach_of_manifest(loaded: Loaded, caller: Caller, now: datetime, only_roles: Collection[str] = ()) -> Reach | None:
-    """What ``caller`` reaches at ``now``; ``None`` where the file names neither a person nor a role who that is.
+    """What ``caller`` reaches at ``now``; ``None`` if no person or role in the file is that.
 
     :param only_roles: keys, names or ARNs of the roles that are looked at, and not the caller's own mappings; with them
         also existing roles, of which the file does not say who may assume them. Empty: all others, and the caller.

@@ -156,7 +156,7 @@ class Member(_Model):
     person: Reference | None = Field(None, description="Name in people.")
     group: Reference | None = Field(None, description="Name in groups.")
     account: Reference | None = Field(
-        None, description="Name in accounts: whoever that account's own policies allow. Wide; prefer people."
+        None, description="Name in accounts: all that the account's own policies allow. Wide; prefer people."
     )
     until: Moment | None = Field(None, description="From then on not any more; IAM itself ends it.")
 

@@ -62,7 +62,7 @@ class AssociatedPolicy:
 class AccessEntry:
     """An access entry.
 
-    :param principal_id: the unique id of the user or role when the entry was made; one that is made anew under the
+    :param principal_id: the unique id of the user or role when the entry was made; one that is created again under the
         same name has another id and does not match.
     """
 

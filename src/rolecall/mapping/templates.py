@@ -29,7 +29,7 @@ class TemplateError(RolecallError):
 def render(template: str, identity: Identity, *, ec2_private_dns_name: str | None = None) -> str:
     """``template`` with its placeholders replaced in one pass, so that no value can bring in another placeholder.
 
-    :param ec2_private_dns_name: of the instance that the session is named after; asked for by whoever can.
+    :param ec2_private_dns_name: of the instance that the session is named after; asked for by a caller that can.
     """
 
     def value(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What speaks against a plan, and how somebody says by name that it shall be made all the same."""
+"""What the guards object to in a plan, and how a person overrides it."""
 
 from __future__ import annotations
 

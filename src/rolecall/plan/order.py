@@ -5,12 +5,12 @@ the new value have in common, and a step up from there. Then (:class:`~rolecall.
 
 1. Mappings are removed, then trust policies, inline policies and bindings shrink to what is common. Groups that nobody
    is in yet are bound.
-2. Mappings change from the old value to the new one. Whoever reaches a role now reaches it in the old and in the new
+2. Mappings change from the old value to the new one. Anyone who reaches a role now reaches it in the old and in the new
    state, so the old and the new mapping are both theirs. Where a principal's mapping moves to another place of the same
    cluster, from aws-auth to an access entry, the new one is written here too, and only then the old one is removed:
    nobody is without both, and whichever of them the cluster reads is the old or the new one.
 3. Bindings widen. Those whose groups got another one, or whose members got another group, shrink only now, so that
-   nobody is without both: not whoever makes the change either.
+   nobody is without both: not the one who makes the change either.
 4. Users and roles are made, trust and inline policies widen, then mappings are added.
 
 At the end, what nothing refers to any more is deleted. A step *needs* those of earlier levels that its safety rests on:
@@ -68,7 +68,7 @@ def reordered(steps: Iterable[Change], actual: Mapping[ResourceId, Value]) -> tu
 def strange_step(steps: Iterable[Change]) -> ResourceId | None:
     """The first resource whose steps are not those that :func:`order` takes a change apart into.
 
-    What stands between two steps of one resource grants no more than the first value and the last one do. So whoever
+    What stands between two steps of one resource grants no more than the first value and the last one do. So anyone who
     sees these two sees all that the steps can do.
     """
     by_resource: dict[ResourceId, list[Change]] = {}

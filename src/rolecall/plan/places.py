@@ -84,7 +84,7 @@ class Places:
     def moves_on(self, change: Change) -> bool:
         """Whether those whom a binding is taken from get another one instead, or another group, and nobody new has it.
 
-        Then it may go last: to be without both in between could lock out whoever makes the change.
+        Then it may go last: to be without both in between could lock out the one who makes the change.
         """
         cluster, found = change.resource.place, _more(change.after, change.before)
         if not all(self._is_told(known, cluster, one) for known in (self._before, self._after) for one in found):

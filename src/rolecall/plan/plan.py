@@ -31,7 +31,7 @@ class Plan:
     :param effects: who gains and who loses which access, as plain values.
     :param findings: what the guards object to; a plan with refusals that nobody allowed is not applied.
     :param made_at: when the world was read.
-    :param caller: the canonical ARN of whoever read it.
+    :param caller: the canonical ARN of the principal that read it.
     :param files: the files that it was made from.
     :param reach: how its accounts and clusters are reached; never a secret.
     """

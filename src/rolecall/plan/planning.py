@@ -1,4 +1,4 @@
-"""A plan made: the file compared with the world, simulated, examined by the guards, put into a safe order."""
+"""A plan made: the file compared with what exists, simulated, examined by the guards, put into a safe order."""
 
 from __future__ import annotations
 

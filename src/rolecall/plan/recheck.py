@@ -1,7 +1,7 @@
 """Changes that are known already, examined against the current state: a plan's file, a run to finish or to undo.
 
 There is no access.yaml to compare with, so only those guards are asked that need none. What they find is worked out
-from the changes and the current state alone, and allowed by nobody but whoever runs the command.
+from the changes and the current state alone, and allowed only by the person who runs the command.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def again(made: Plan, reading: Reading, *, labels: Mapping[str, str], allowances
     """The plan of a file as it is applied now: its changes in a fresh order, with their effect and findings now.
 
     Of the file's own findings those count that cannot be worked out without access.yaml. Whatever refused when the plan
-    was made refuses now, unless ``allowances`` name it: what is allowed is decided by whoever applies it.
+    was made refuses now, unless ``allowances`` name it: the person who applies it decides what is allowed.
     """
     now = recheck(made.changes, reading, labels=labels, allowances=allowances, codes=RECHECKED)
     of_the_file = tuple(found for found in claims(made.findings) if found.code not in RECHECKED)

@@ -30,7 +30,7 @@ class Level(IntEnum):
     """When a step is made: what its group and its cluster have at an earlier level is made before it.
 
     UNMAP: mappings are removed. SHRINK: trust policies, inline policies and bindings become what old and new have in
-    common. BIND_NEW: groups that nobody is in yet are bound. REMAP: mappings change, or are written anew where the
+    common. BIND_NEW: groups that nobody is in yet are bound. REMAP: mappings change, or are written again where the
     principal has one already. UNMAP_OLD: those that were replaced so are removed. BIND: other bindings widen.
     UNBIND_OLD: bindings shrink that were replaced. WIDEN: users and roles are made, trust and policies widen. MAP:
     mappings are added. DELETE: what nothing refers to any more goes.
@@ -236,11 +236,11 @@ class _Waits:
             for given in dict.fromkeys((subject, (subject[0], TEMPLATE))):
                 yield (Whose.MAPPED, (place, given)), _MOVING
             if step.level is Level.BIND:
-                # What is bound comes to whoever is still in a role that is mapped so.
+                # What is bound comes to anyone who is still in a role that is mapped so.
                 for group in self._groups_with(place, subject):
                     yield (Whose.GROUP, group), (Level.SHRINK,)
                 continue
-            # Nobody is without both: not whoever makes the change either.
+            # Nobody is without both: not the one who makes the change either.
             for one in (subject, *self._moved_to.get((place, subject), ())):
                 yield from self._bound(place, one, _BINDING)
 

@@ -63,7 +63,7 @@ class Run:
 
     :param name: ``20261125T021530Z-4f2a9c``: when it began, and six random digits.
     :param what: the command in words, for lists: ``apply access.yaml``, ``undo 2026...``.
-    :param caller: the canonical ARN of whoever ran it.
+    :param caller: the canonical ARN of the principal that ran it.
     :param undoes: the name of the run that this one undoes, or empty.
     :param reach: how its accounts and clusters are reached, so that an undo needs no file; never a secret.
     :param why: the reason that the person gave, or empty.

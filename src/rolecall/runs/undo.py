@@ -23,7 +23,7 @@ def undo_run(
 
     :param read: a resource's value as it is; asked for every resource that the run may have changed.
     :param actual: every role and every mapping as it is; see :func:`rolecall.plan.order.order`.
-    :param caller: the canonical ARN of whoever takes it back.
+    :param caller: the canonical ARN of the principal that takes it back.
     :raises JournalError: where a resource is not what the run left: somebody else changed it since.
     """
     changes, foreign = [], []

@@ -21,7 +21,7 @@ class StsHosts:
 
     :param partition: the verifier's partition; its regional, FIPS and dual-stack hosts are accepted.
     :param own: further hosts with their port, such as a lab's ``127.0.0.1:4566``, reached by plain HTTP. A production
-        verifier has none: whoever could name a host of their own would be whoever they like.
+        verifier has none: a caller who could name a host could claim any identity.
     :param more_regions: regions of the partition that are newer than :data:`rolecall.tokens.regions.REGIONS`.
     """
 

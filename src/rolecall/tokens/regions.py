@@ -1,7 +1,7 @@
 """The regions that have an STS, by partition: the only ones that a token's URL may name.
 
 A list and not a pattern, because a name that merely looks like a region would be asked for, waited for and counted for
-good, whoever made it up. A region that is newer than this release is added to a verifier's own list. Source: botocore's
+good, even if it is made up. A region newer than this release is added to a verifier's own list. Source: botocore's
 ``partitions.json``, which a test compares with this table.
 """
 

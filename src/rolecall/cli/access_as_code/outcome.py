@@ -32,7 +32,7 @@ INTERRUPTED = 130
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask a person; a program must say --yes. Whoever does not agree is told that nothing was changed."""
+    """Ask a person; a program must say --yes. Without their consent nothing is changed."""
     if yes:
         return
     if not sys.stdin.isatty():

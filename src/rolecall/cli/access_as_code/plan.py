@@ -133,7 +133,7 @@ def left_behind(file: Path, loaded: Loaded, world: World) -> list[Finding]:
 
 
 def require(file: Path) -> None:
-    """:class:`RolecallError` if there is no such file; said before anything is loaded that would read it."""
+    """:class:`RolecallError` if the file does not exist; said before anything is loaded that would read it."""
     if not file.exists():
         advice = "create one with: rolecall new, or rolecall import"
         raise RolecallError("not found", where=str(file), advice=advice)

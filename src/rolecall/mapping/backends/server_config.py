@@ -225,7 +225,7 @@ def _convert(node: Node, default: Any) -> Any:
     if isinstance(default, bool):
         wanted = parse_bool(text)
         if wanted is None:
-            # `yes` and `on` among them, which the original reads as false: whoever writes them means true.
+            # `yes` and `on` among them, which the original reads as false: people who write them mean true.
             raise ValueError
         return wanted
     if isinstance(default, int):

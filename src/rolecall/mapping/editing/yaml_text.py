@@ -1,6 +1,6 @@
 """A YAML text as people own it: where each value stands, and edits that leave every other byte alone.
 
-Nothing here writes YAML anew. A text is read into nodes that know their first and last character; an edit replaces
+No document is written whole. A text is read into nodes that know their first and last character; an edit replaces
 spans. Positions come from the marks of libyaml's events (PyYAML), which count characters. Texts whose positions could
 be misread (a byte order mark, line breaks other than LF and CRLF) are refused.
 """
@@ -138,7 +138,7 @@ def parse_documents(text: str, where: str = "") -> tuple[Node, ...]:
         raise YamlTextError(
             f"not YAML: {problem}",
             where=place(where, mark.line + 1 if mark else 1),
-            advice="mend the text there first; nothing was changed",
+            advice="fix the text there first; nothing was changed",
         ) from None
 
 

@@ -16,7 +16,7 @@ NODES = "system:nodes"
 
 
 def caller_loses_access(case: Case) -> Iterator[Finding]:
-    """Whoever runs the plan would lose access to a cluster or its administration, or what they reach it through.
+    """The person who runs the plan would lose access to a cluster or its administration, or what they reach it through.
 
     The caller of an account may be a role that somebody assumed. So the whole way is looked at, from the person to the
     cluster, in both states: trust policies, permissions, boundaries, mappings and what is deleted.

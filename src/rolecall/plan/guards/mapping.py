@@ -168,7 +168,7 @@ def _refused(case: Case, cluster: str, arn: str, value: Value) -> EntryError | N
 
 
 def entry_of_a_gone_principal(case: Case) -> Iterator[Finding]:
-    """An access entry stays bound to the principal of its day: one that was made anew under the name is another."""
+    """An access entry stays bound to the principal of its day: one that was created again under the name is another."""
     changed = {change.resource for change in case.changes}
     for resource in case.planned.want.values:
         if resource.kind is not Kind.ACCESS_ENTRY or resource in changed:
@@ -195,7 +195,7 @@ def binding_of_others(case: Case) -> Iterator[Finding]:
 
 
 def never_matches(case: Case) -> Iterator[Finding]:
-    """An aws-auth that, once changed, holds an entry that does not do what it says and was not there before."""
+    """An aws-auth that, once changed, holds a new entry without the effect that is written in it."""
     for arn in case.changed_clusters():
         before, after = case.before.clusters[arn].aws_auth or {}, case.after.clusters[arn].aws_auth or {}
         if before == after:

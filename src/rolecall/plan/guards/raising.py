@@ -1,7 +1,8 @@
 """Principals that get less than administration and whose own policies let them take more.
 
-Whoever may create access entries and associate access policies is administrator of the cluster one call later (EKS user
-guide, "Associate access policies with access entries"); whoever may change the policies of a role can give it anything.
+Anyone who may create access entries and associate access policies is administrator of the cluster one call later (EKS
+user guide, "Associate access policies with access entries"); anyone who may change a role's policies can give it
+anything.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ def wide_trust(case: Case) -> Iterator[Finding]:
             if principal == "*":
                 text = f"everybody, in any AWS account, could assume role {role}"
             elif principal.isdigit():
-                text = f"whoever account {principal} lets could assume role {role}: its policies decide, not this file"
+                who = f"anyone whom account {principal} allows"
+                text = f"{who} could assume role {role}: its policies decide, not this file"
             else:
                 continue
             yield case.finding("wide-trust", role, text, "name people or groups in assumableBy", of=change.resource)
