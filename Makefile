@@ -34,6 +34,7 @@ check: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/house.py
 
 test: check tools
 	$(BIN)/pytest -n 2 --dist worksteal

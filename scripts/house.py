@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
 MAX_FILE, MAX_BLOCK = 450, 150
+# What may be larger, and why.
+LARGER = {"Connection": (215, "the state machine of one HTTP connection, whose states are read together")}
 
 
 def main() -> int:
@@ -108,7 +110,7 @@ def sizes(trees: dict[Path, ast.Module]) -> Iterator[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
-                if length > MAX_BLOCK:
+                if length > LARGER.get(node.name, (MAX_BLOCK, ""))[0]:
                     yield f"{where(path, node)}: {node.name} has {length} lines; {MAX_BLOCK} at most"
 
 
