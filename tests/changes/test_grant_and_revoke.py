@@ -208,7 +208,7 @@ def test_only_what_is_owned_is_deleted_and_only_when_asked() -> None:
     assert "  bob: {user: bob, account: main, path: /team/, state: absent}   # on call" in taken(person="bob", delete_user=True)[1]  # fmt: skip
     # Somebody who is only referred to is not deleted by that, and kept out for good.
     assert any("state: absent" in line for line in taken(person="eve", everywhere=True)[1])
-    with pytest.raises(RolecallError, match="is no user that is owned here"):
+    with pytest.raises(RolecallError, match="is not a user that the file owns"):
         taken(person="eve", delete_user=True)
 
 

@@ -106,3 +106,10 @@ def test_a_format_is_not_taken_for_a_file(command: str, name: str) -> None:
     result = CliRunner().invoke(app, [command, "-o", name])
     assert result.exit_code == 2
     assert f"'{name}' is a format; name the file with -O/--out FILE" in " ".join(result.output.split())
+
+
+def test_a_wrong_value_is_named_in_plain_words() -> None:
+    result = CliRunner().invoke(app, ["plan", "-o", "xml"])
+    assert result.exit_code == 2
+    assert "'xml' is not one of 'table', 'json'" in " ".join(result.output.split())
+    assert "Value error" not in result.output

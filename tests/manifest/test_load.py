@@ -83,7 +83,7 @@ MISTAKES = [
     ("platform: [ann, bob]", "platform: [ann, ops]\n  ops: [platform]", "access.yaml:8:3: the group 'platform' contains itself: platform > ops > platform; take one of them out of the other"),
     ("mfa: true", "sessionName: username", "access.yaml:13:18: 'cho' is a role and has no aws:username, so this would keep it out; leave sessionName out, or give it a role of its own"),
     ("mfa: true", "mfaMaxAge: 600", "access.yaml:13:5: roles.admins.conditions: mfaMaxAge needs mfa: true"),
-    ("mfa: true", "sourceIp: [10.0.0.1/8]", "access.yaml:13:5: roles.admins.conditions: '10.0.0.1/8' is no address and no CIDR block, such as 203.0.113.0/24"),
+    ("mfa: true", "sourceIp: [10.0.0.1/8]", "access.yaml:13:5: roles.admins.conditions: '10.0.0.1/8' is not an IP address or CIDR block, such as 203.0.113.0/24"),
     ("    assumableBy: [platform, {person: cho, until: 2026-03-31}]\n    conditions: {mfa: true}", "    trustPolicy: {Version: 2012-10-17, Statement: [{Effect: Alow, Principal: {AWS: '*'}, Action: 'sts:AssumeRole'}]}", "access.yaml:12:53: Effect is Allow or Deny ($.Statement[0].Effect)"),
     ("    assumableBy: [platform, {person: cho, until: 2026-03-31}]\n", "", "access.yaml:10:3: roles.admins: give assumableBy or trustPolicy, exactly one of them"),
     ("groups: [platform-admins]", "groups: []", "access.yaml:21:5: nobody to bind: the grant has no groups, and its username is not the same for everybody; give groups"),

@@ -183,7 +183,7 @@ class TestLockout:
         one = aws_auth([(ROLE, "admin", MASTERS)])
         text = grants("username: a, groups: [devs]")
         assert sentence(text, self.world("", one), "lockout-last-admin") == (
-            f"nobody would be administrator of cluster k any more; now it is {ROLE}; "
+            f"cluster k would have no administrator left; now it has {ROLE}; "
             "grant a role cluster-admin, or keep one of them"
         )
         assert "lockout-last-admin" not in findings(text, self.world(""))
@@ -591,7 +591,7 @@ class TestNamesInsideAClusterAreThere:
     def test_a_cluster_role(self) -> None:
         text = grants("username: a, groups: [devs], bindings: [{clusterRole: veiw}]")
         assert sentence(text, self.world(), "no-such-role") == (
-            "access.yaml:6:3: there is no ClusterRole veiw on cluster k, so a binding to it gives nothing; "
+            "access.yaml:6:3: there is no ClusterRole veiw on cluster k, so a binding to it has no effect; "
             "did you mean view?"
         )
         assert "group-without-binding" in findings(text, self.world())

@@ -123,7 +123,7 @@ def test_what_is_changed_and_removed() -> None:
     assert (
         """\
 Refused
-  ! nobody would be administrator of cluster kubedemy any more; now it is"""
+  ! cluster kubedemy would have no administrator left; now it has"""
         in lines
     )
     assert "or allow it: --allow lockout-last-admin:kubedemy" in lines

@@ -219,7 +219,7 @@ def test_a_damaged_journal_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("needs", "why"), [("9", "wait for '9', which is none of them"), ("2", "wait for one another")]
+    ("needs", "why"), [("9", "wait for '9', which is not one of them"), ("2", "wait for one another")]
 )
 def test_steps_that_can_never_begin_are_told(tmp_path: Path, needs: str, why: str) -> None:
     """A plan's file may have been written by hand."""

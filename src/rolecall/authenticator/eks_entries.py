@@ -107,12 +107,12 @@ class EksEntries:
         except iam.exceptions.ClientError as error:
             code = error.response["Error"]["Code"]
             if code in ABSENT:
-                self._log.warning("an access entry lets nobody in: its principal is gone", arn=arn)
+                self._log.warning("an access entry has no effect: its principal is gone", arn=arn)
                 return None
             self._log.warning("an access entry counts by name: IAM does not show its principal", arn=arn, error=code)
             return ""
         if found["CreateDate"] > one.created:
-            self._log.warning("an access entry lets nobody in: its principal was deleted and created again", arn=arn)
+            self._log.warning("an access entry has no effect: its principal was deleted and created again", arn=arn)
             return None
         return str(found_id)
 

@@ -84,7 +84,7 @@ def explained(where: str) -> Iterator[None]:
     except ResponseParserError:
         # Its text is the answer itself, and an answer of STS may hold a secret.
         raise AwsError(
-            "an answer that is none of AWS's protocol",
+            "the answer does not follow AWS's protocol",
             where=where,
             advice="see what stands between: AWS_ENDPOINT_URL, a proxy, a gateway",
         ) from None

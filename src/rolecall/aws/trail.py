@@ -69,7 +69,7 @@ class Trail:
                 page = self._client.lookup_events(**wanted)
             events = page.get("Events")
             if not isinstance(events, list):
-                raise AwsError("this is no answer of CloudTrail", where=self._where)
+                raise AwsError("this is not an answer of CloudTrail", where=self._where)
             yield from (event for one in events if (event := _event(one)) is not None)
             if not page.get("NextToken"):
                 return

@@ -104,7 +104,7 @@ def _role(loaded: Loaded, name: str) -> RoleSpec:
         raise RolecallError(
             f"who may assume {name!r} is not said by this file: it refers to the role by its arn",
             where=where,
-            advice="own the role here (account, assumableBy), or change its trust policy where it is owned",
+            advice="own the role here (account, assumableBy), or change its trust policy in the file that owns it",
         )
     if role.trust_policy is not None:
         raise RolecallError(
@@ -125,7 +125,7 @@ def _name_person(draft: Draft, loaded: Loaded, asked: Asked, role: RoleSpec, wor
         draft.set_value(("people", name), {"arn": arn})
         return name
     if not asked.user:
-        raise unknown_person(manifest, asked.person, "for somebody new say --user (an IAM user), or --arn ARN")
+        raise unknown_person(manifest, asked.person, "for somebody new give --user (an IAM user), or --arn ARN")
     account = asked.account or _account_of_people(manifest) or role.account or ""
     if account not in manifest.accounts:
         raise RolecallError(f"there is no account {account!r}", advice=nearest(account, list(manifest.accounts)))
@@ -220,7 +220,7 @@ def _clusters(draft: Draft, loaded: Loaded, asked: Asked, world: World) -> list[
     others = [cluster for cluster in covered if asked.clusters and cluster not in asked.clusters]
     notes = [f"A role applies to all of its clusters: {asked.person} also gets {_some(others)}"] if others else []
     if not covered and not missing:
-        notes.append(f"{asked.role} is granted on no cluster, so it gives access to none: name some with --cluster")
+        notes.append(f"{asked.role} is granted on no cluster, so it gives no access: name clusters with --cluster")
     elif missing and any(members_of(manifest, asked.role)):
         notes.append(f"everybody who may assume {asked.role} gets what it is on {_some(missing)}")
     return notes

@@ -102,9 +102,9 @@ def say_absent(removal: Removal, draft: Draft) -> None:
     known = removal.manifest.people[removal.person]
     if removal.taken.delete_user and known.user is None:
         raise RolecallError(
-            f"{removal.person!r} is no user that is owned here, so it is not deleted",
+            f"{removal.person!r} is not a user that the file owns, so it is not deleted",
             where=str(removal.loaded.place("people", removal.person)),
-            advice="leave --delete-user out: access is taken all the same",
+            advice="leave out --delete-user: access is still taken away",
         )
     if known.state is State.present and (known.user is None or removal.taken.delete_user):
         draft.set_value(("people", removal.person, "state"), State.absent.value)
@@ -227,7 +227,7 @@ def _all_of(removal: Removal, role: str) -> None:
     if more:
         raise RolecallError(
             f"{role} is also of {', '.join(more[:8])}: anyone who may assume it gets all its clusters",
-            advice="leave --cluster out to take it away on all, or make a role of its own for some of them",
+            advice="leave out --cluster to revoke it on all of them, or create a separate role for some of them",
         )
 
 

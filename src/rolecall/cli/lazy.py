@@ -26,6 +26,14 @@ class LazyGroup(TyperGroup):
         command = COMMANDS.get(cmd_name)
         return load_command(command, self.rich_markup_mode) if command else None
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # Values are checked by pydantic, whose name for an error says nothing to a person.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(help_text(ctx.command_path))
 

@@ -99,7 +99,7 @@ def connect_eks(
     try:
         pem = base64.b64decode(certificate_authority, validate=True).decode("ascii")
     except ValueError:
-        raise ClusterError("its certificate authority is no base64", where=f"cluster {cluster}") from None
+        raise ClusterError("its certificate authority is not base64", where=f"cluster {cluster}") from None
     tokens = minted_tokens(credentials, cluster, region=region, sts_endpoint=sts_endpoint, clock=clock)
     return connect(cluster, Endpoint(endpoint, ca_pem=pem), tokens)
 

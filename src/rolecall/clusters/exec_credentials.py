@@ -157,6 +157,6 @@ class ExecPlugin:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # The output may hold a token, so it is not shown.
             raise ClusterError(
-                f"its answer is no ExecCredential of {self.api_version} with a token", where=where
+                f"its answer is not an ExecCredential of {self.api_version} with a token", where=where
             ) from None
         return Token(token, ends)

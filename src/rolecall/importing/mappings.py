@@ -172,7 +172,7 @@ class _Reading:
             return None
         if principal.kind in (PrincipalKind.USER, PrincipalKind.ROLE):
             return principal
-        self.result.notes.append(f"{where} has {arn}, which is no user and no role")
+        self.result.notes.append(f"{where} has {arn}, which is not a user or role")
         return None
 
     def _add(self, found: Found, where: str) -> None:

@@ -50,7 +50,7 @@ def add_item(text: str, path: PathKey, value: Any, file: str = "access.yaml") ->
         new = _spliced(text, node, Edit(node.start, node.end, f"[{kept}, {flow(value)}]"), file)
         return _checked(text, new, path, file, node.line, lambda found: [found, value])
     if node.kind is not Kind.SEQUENCE:
-        raise _refusal(file, node.line, "this is no list")
+        raise _refusal(file, node.line, "this is not a list")
     if node.is_block and node.children:
         new = on_whole_lines(text, lambda text: _append_lines(text, node, value))
     else:
@@ -104,7 +104,7 @@ def _add_member(text: str, tree: Node, path: PathKey, value: Any, file: str) -> 
     if parent is None or parent.is_null:
         return set_value(text, tuple(above), {key: value}, file)
     if parent.kind is not Kind.MAPPING:
-        raise _refusal(file, parent.line, "this is no mapping")
+        raise _refusal(file, parent.line, "this is not a mapping")
     if parent.is_block:
         new = on_whole_lines(text, lambda text: _append_member(text, parent, key, value))
     else:

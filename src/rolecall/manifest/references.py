@@ -253,7 +253,7 @@ def _document(file: _File, document: dict[str, Any], kind: PolicyKind, path: Pat
         place = file.place((*path, *_steps(error.json_path)))
         yield Problem(place, f"{error.what} ({error.json_path})")
     except (TypeError, ValueError, RecursionError):
-        yield Problem(file.place(path), "this is no JSON document")
+        yield Problem(file.place(path), "this is not a JSON document")
 
 
 def _clusters(file: _File) -> Iterator[Problem]:

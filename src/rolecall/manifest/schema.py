@@ -119,7 +119,7 @@ class AccountSpec(_Model):
 class Person(_Model):
     """Somebody, as exactly one of: an IAM user that is made and owned here, an existing principal, a permission set."""
 
-    user: PrincipalName | None = Field(None, description="Name of the IAM user; made where there is none.")
+    user: PrincipalName | None = Field(None, description="Name of the IAM user; created if it does not exist.")
     arn: Arn | None = Field(None, description="An existing user or role, of any account; only referred to.")
     permission_set: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{1,32}$")] | None = Field(
         None, description="A permission set of IAM Identity Center: the account's role AWSReservedSSO_NAME_*."
@@ -203,7 +203,7 @@ class Conditions(_Model):
             try:
                 ip_network(block)
             except ValueError:
-                raise ValueError(f"{block!r} is no address and no CIDR block, such as 203.0.113.0/24") from None
+                raise ValueError(f"{block!r} is not an IP address or CIDR block, such as 203.0.113.0/24") from None
         return self
 
     def rule(self) -> TrustConditions:
@@ -286,7 +286,7 @@ class ClusterSpec(_Model):
     account: Reference
     region: Region
     mapping: BackendText | None = Field(
-        None, description="Where mappings are written. By default access-entries where the cluster reads them."
+        None, description="Where mappings are written. By default access-entries if the cluster reads them."
     )
     context: Annotated[str, Field(min_length=1, max_length=1_024)] | None = Field(
         None, description="Context of your kubeconfig by which it is reached; by default what EKS says of it."
@@ -306,7 +306,7 @@ class AccessPolicyRef(_Model):
         description="Its name or ARN.", examples=["AmazonEKSViewPolicy"]
     )
     namespaces: Annotated[list[Namespace], Field(min_length=1, max_length=100)] | None = Field(
-        None, description="Where it holds; by default in the whole cluster. May hold * as in dev-*."
+        None, description="Namespaces to which it applies; by default the whole cluster. May contain *, as in dev-*."
     )
 
 

@@ -78,6 +78,8 @@ def from_json(text: str, where: str = "") -> Plan:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"the member {error} is missing" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, json.JSONDecodeError):
+            what = f"it is not JSON (line {error.lineno}, column {error.colno})"
         raise PlanError(f"this is not a plan: {what}", where=where, advice=_ADVICE) from None
 
 

@@ -44,9 +44,9 @@ def check_shape(resource: ResourceId, value: Any) -> None:
     """:class:`ValueError` if ``value`` is not one of a resource of this kind, or the resource is in no such place."""
     kind, name = resource.kind, resource.name
     if not (_ACCOUNT if kind in IAM_KINDS else _CLUSTER).fullmatch(resource.place):
-        raise ValueError(f"{resource.place[:100]!r} is no place of a resource of kind {kind}")
+        raise ValueError(f"{resource.place[:100]!r} is not a place of a resource of kind {kind}")
     if not _NAMES[kind].fullmatch(name):
-        raise ValueError(f"{name[:100]!r} is no name of a resource of kind {kind}")
+        raise ValueError(f"{name[:100]!r} is not a name of a resource of kind {kind}")
     if value is None:
         return
     if not _SHAPES[kind](value):

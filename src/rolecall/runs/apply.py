@@ -101,7 +101,7 @@ class _Running:
             for one in earlier:
                 self._waiting_for.setdefault(one, []).append(key)
         if unknown := self._waiting_for.keys() - self._parts.keys():
-            raise JournalError(f"its steps wait for {min(unknown)!r}, which is none of them", advice="plan again")
+            raise JournalError(f"its steps wait for {min(unknown)!r}, which is not one of them", advice="plan again")
         self._ready: list[Change] = [self._changes[key] for key, earlier in self._open.items() if not earlier]
 
     def work(self, pool: ThreadPoolExecutor) -> None:

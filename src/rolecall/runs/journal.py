@@ -175,7 +175,7 @@ class Journal:
                 self._write({"steps": keys, "state": state.value, **more})
             except OSError as error:
                 name = self.run.name
-                advice = f"once it can: rolecall resume {name}; or take it back: rolecall undo {name}"
+                advice = f"once it can: rolecall resume {name}; or undo it: rolecall undo {name}"
                 raise _unwritable(self._path, error, "no further step is made", advice) from error
             self.states.update(dict.fromkeys(keys, state))
 

@@ -103,7 +103,7 @@ def test_nothing_is_overwritten(shell: Any) -> None:
         (["plan", "--account", "prod"], 1, "there is no account 'prod' in the file"),
         (["plan", "--nonsense"], 2, "No such option"),
         (["new", "--person", "a"], 2, "give --person, --role and --cluster, or none of them"),
-        (["new", "--person", "a", "--role", "r", "--cluster", "c", "--account", "1", "--region", "r", "--mapping", "x"], 2, "'x' is none of aws-auth"),
+        (["new", "--person", "a", "--role", "r", "--cluster", "c", "--account", "1", "--region", "r", "--mapping", "x"], 2, "'x' is not one of aws-auth"),
         (["new", "--person", "a b", "--role", "r", "--cluster", "c", "--account", ACCOUNT, "--region", REGION, "-o", "x.yaml"], 1, "people.a b.user cannot be the text 'a b'"),
         (["import", "--account", "no-such-profile", "-o", "x.yaml"], 1, "no-such-profile"),
     ],

@@ -41,7 +41,7 @@ def planned() -> Plan:
     ("arguments", "words"),
     [
         (["apply", "access.yaml"], "access.yaml: this is an access file, not a plan"),
-        (["apply", "nosuch.json"], "nosuch.json: there is no such plan"),
+        (["apply", "nosuch.json"], "nosuch.json: not found"),
         (["apply", "other.json"], "other.json: this is not a plan: "),
         (["apply", "."], ".: the plan cannot be read: is a directory"),
         (["plan", "-f", "none.yaml"], "none.yaml: not found"),

@@ -182,8 +182,8 @@ def _read(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        advice = "write one with: rolecall plan --out FILE; without PLAN, rolecall apply plans from access.yaml"
-        raise RolecallError("there is no such plan", where=str(path), advice=advice) from None
+        advice = "write a plan with: rolecall plan --out FILE; or apply an access file: rolecall apply -f FILE"
+        raise RolecallError("not found", where=str(path), advice=advice) from None
     except (OSError, ValueError) as error:
         why = (error.strerror or "").lower() if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RolecallError(f"the plan cannot be read: {why}", where=str(path)) from None

@@ -129,7 +129,9 @@ def _backend(text: str) -> MappingBackend | None:
     try:
         return MappingBackend(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is none of {', '.join(MappingBackend)}", param_hint="--mapping") from None
+        raise typer.BadParameter(
+            f"{text!r} is not one of {', '.join(MappingBackend)}", param_hint="--mapping"
+        ) from None
 
 
 def import_existing(

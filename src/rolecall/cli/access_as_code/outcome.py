@@ -122,8 +122,8 @@ def make(journal: Journal) -> Report:
         name = journal.run.name
         made = sum(state.in_force for state in journal.states.values())
         sys.stderr.write(
-            f"\nstopped after {made} of {total} steps; go on: rolecall resume {name}; "
-            f"or take it back: rolecall undo {name}\n"
+            f"\nstopped after {made} of {total} steps; continue: rolecall resume {name}; "
+            f"or undo it: rolecall undo {name}\n"
         )
         raise
     finally:
@@ -189,11 +189,11 @@ def _report_lines(report: Report, run: Run) -> Iterable[str]:
     if report.complete:
         return
     if report.of(State.FAILED):
-        yield f"Fix the cause, then go on: rolecall resume {run.name}"
+        yield f"Fix the cause, then continue: rolecall resume {run.name}"
     if report.of(State.CONFLICT):
-        yield "Somebody else changed something in between; see the current state: rolecall plan"
+        yield "Somebody else changed something meanwhile; see the current state: rolecall plan"
     if report.of(State.DONE):
-        yield f"Or take back what was done: rolecall undo {run.name}"
+        yield f"Or undo what was done: rolecall undo {run.name}"
 
 
 def _records(report: Report, made: Plan | None) -> list[Record]:
@@ -223,7 +223,7 @@ def recorded(name: str | None) -> Recorded:
     if name is None:
         names = run_names(folder())
         if not names:
-            raise RolecallError("there is no run yet", where=str(folder()), advice="make one: rolecall apply")
+            raise RolecallError("no runs yet", where=str(folder()), advice="rolecall apply makes the first one")
         name = names[-1]
     return read_run(folder(), name)
 

@@ -97,7 +97,7 @@ def _source(tools: Tools, caller: Caller, target: Path) -> str:
         )
     if source not in read_aws_config(str(target), file_paths(os.environ)[1]).profiles:
         raise RolecallError(
-            f"there is no profile {source!r}, which the new ones would have their credentials from",
+            f"there is no profile {source!r}, which would give the new profiles their credentials",
             where=str(target),
             advice="name one with --profile",
         )

@@ -180,7 +180,7 @@ def read_server_config(text: str, options: MatchOptions, where: str = "") -> Con
         again, first = found
         problems.append(Problem("", again.line, f"{again.value} is given twice, also in line {first.line}"))
     if document.more:
-        doubts.append(Problem("", document.more, "a second YAML document begins here, and nobody reads it"))
+        doubts.append(Problem("", document.more, "a second YAML document begins here and is ignored"))
     server = by_lower_key(node, GoYaml.V3).get("server")
     is_mapping = server is not None and server.kind is Kind.MAPPING
     if server is not None and not is_null(server) and not is_mapping:
@@ -322,7 +322,9 @@ def check_settings(settings: ServerSettings) -> None:
             raise ConfigError(f"{key} is not from {least} to {most}")
     for account in settings.scrubbed_accounts:
         if not re.fullmatch(r"[0-9]{12}", account, re.ASCII):
-            raise ConfigError(f"scrubbedAccounts: {account[:40]!r} is not an account id of 12 digits, it hides nobody")
+            raise ConfigError(
+                f"scrubbedAccounts: {account[:40]!r} is not an account id of 12 digits, so it hides no account"
+            )
     if settings.ec2_role_arn:
         try:
             Arn.parse(settings.ec2_role_arn)

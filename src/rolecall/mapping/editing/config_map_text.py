@@ -73,10 +73,10 @@ def read_manifest(text: str, where: str = "") -> Manifest:
     pair = _pair(root, "data")
     if pair and not pair[1].is_null:
         if pair[1].kind is not Kind.MAPPING:
-            raise YamlTextError("data is no mapping", where=place(where, pair[1].line))
+            raise YamlTextError("data is not a mapping", where=place(where, pair[1].line))
         for key, value in pair[1].pairs:
             if value.kind is not Kind.SCALAR or key.value in values:
-                raise YamlTextError(f"data.{key.value} is no text, or there twice", where=place(where, value.line))
+                raise YamlTextError(f"data.{key.value} is not text, or is there twice", where=place(where, value.line))
             values[key.value] = value
     data = {key: "" if value.is_null else value.value for key, value in values.items()}
     first_lines = {key: value.line + 1 if value.style == "|" else 0 for key, value in values.items()}

@@ -159,7 +159,7 @@ def _edit_username(text: str, item: Node, section: str, username: str) -> Iterat
         return
     value = pair[1]
     if value.kind is not Kind.SCALAR:
-        raise YamlTextError("the username is no text", where=place(section, value.line), advice="write a text there")
+        raise YamlTextError("the username is not text", where=place(section, value.line), advice="write it as text")
     yield _replace_scalar(text, item, value, scalar_text(username, value.style, flow=not item.is_block))
 
 
@@ -204,7 +204,9 @@ def _edit_groups(text: str, item: Node, section: str, entry: AwsAuthEntry, group
     elif value.kind is Kind.SEQUENCE:
         yield _rewrite_flow_groups(text, section, value, entry.groups, groups)
     else:
-        raise YamlTextError("groups is no list", where=place(section, value.line), advice="write - before each group")
+        raise YamlTextError(
+            "groups is not a list", where=place(section, value.line), advice="write - before each group"
+        )
 
 
 def _rewrite_flow_groups(text: str, section: str, value: Node, old: Sequence[str], groups: Sequence[str]) -> Edit:

@@ -165,7 +165,7 @@ def _last_admin(
     old, new = admins(before), admins(after)
     if max(new.values(), default=Reach.NOBODY) < max(old.values(), default=Reach.NOBODY):
         arns = ", ".join(sorted(old, key=lambda arn: -old[arn])[:3])
-        text = f"nobody would be an administrator any more: the last one is {arns}"
+        text = f"no administrator would be left: the last one is {arns}"
         yield Refusal(Guard.LOCKOUT_LAST_ADMIN, text)
 
 

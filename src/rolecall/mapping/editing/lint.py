@@ -73,7 +73,7 @@ _OF_PROBLEMS: dict[str, tuple[Severity, str]] = {
     "undecided": (Severity.ERROR, "keep one of them: the authenticator takes the one that it happens to meet first"),
     "second-document": (Severity.ERROR, "remove the line --- so that all entries are one list"),
     "too-long": (Severity.ERROR, "map roles instead of single people"),
-    "not-yaml": (Severity.ERROR, "fix this line; until then nobody of this section gets in, nodes included"),
+    "not-yaml": (Severity.ERROR, "fix this line; until then no entry of this section works, those of nodes included"),
     "not-a-list": (Severity.ERROR, "start each entry with a dash"),
     "not-a-mapping": (Severity.ERROR, "write rolearn or userarn, username and groups below one dash"),
     "not-a-string": (Severity.ERROR, "put quotes around it"),
@@ -314,7 +314,7 @@ def _principal(entry: AwsAuthEntry, finding: _Make) -> Iterator[Finding]:
             "sso-role",
             Severity.INFO,
             "the suffix of this role's name changes if its permission set is removed and assigned again",
-            "the entry then matches nobody",
+            "then the entry matches nobody",
         )
 
 

@@ -261,7 +261,7 @@ def _section(text: str, section: str, problems: list[Problem], lost: set[str]) -
     if root.kind is not Kind.SEQUENCE:
         return lose(root.line, "not a list, so the whole section is lost", "not-a-list")
     if document.more:
-        what = "a second YAML document begins here, and nobody reads it"
+        what = "a second YAML document begins here and is ignored"
         problems.append(Problem(section, document.more, what, "second-document"))
     return root.children
 

@@ -31,7 +31,7 @@ def no_such_role(case: Case) -> Iterator[Finding]:
         states = [case.after.clusters[resource.place] for resource in resources]
         known = sorted({n for s in states for space, n in s.roles if space == namespace})
         what = f"{kind} {name}{f' in namespace {namespace}' if namespace else ''}"
-        text = f"there is no {what} on {_on(case, resources)}, so a binding to it gives nothing"
+        text = f"there is no {what} on {_on(case, resources)}, so a binding to it has no effect"
         meant = _advice(name, known)
         # What is near another name is a slip; what is not may be created later, by something else.
         advice = meant or "correct the name, or create it"

@@ -148,7 +148,7 @@ def last_administrator(case: Case) -> Iterator[Finding]:
             continue
         name = cluster_label(case, arn)
         perhaps = f"; {', '.join(sorted(after)[:5])} may still be it, which is not certain" if after else ""
-        text = f"nobody would be administrator of cluster {name} any more; now it is {', '.join(sorted(before)[:5])}"
+        text = f"cluster {name} would have no administrator left; now it has {', '.join(sorted(before)[:5])}"
         absent = "".join(f"; {why}" for why in absent_roles(case, arn))
         advice = "grant a role cluster-admin, or keep one of them"
         yield Finding("lockout-last-admin", (name,), f"{text}{perhaps}{absent}", advice)

@@ -93,7 +93,7 @@ def unresolved_name(case: Case) -> Iterator[Finding]:
     for one in case.planned.unresolved:
         place = str(case.planned.names.loaded.place(*one.path))
         text = f"{one.name} is left out: {one.what}"
-        advice = f"{one.advice}, or go on without {one.name}: --allow unresolved-name:{one.name}"
+        advice = f"{one.advice}, or continue without {one.name}: --allow unresolved-name:{one.name}"
         yield Finding("unresolved-name", (one.name,), text, advice, place)
 
 
