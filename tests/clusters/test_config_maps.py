@@ -83,7 +83,7 @@ def test_reached_by_eks_and_by_the_exec_entry_that_the_aws_cli_wrote(world: Any,
         ({"apiVersion": "client.authentication.k8s.io/v1alpha1"}, "not supported"),
         ({"command": "no-such-plugin", "installHint": "get it"}, "get it"),
         ({"command": sys.executable, "args": ["-c", "raise SystemExit(3)"]}, "ended with 3"),
-        ({"command": sys.executable, "args": ["-c", "print('{}')"]}, "no ExecCredential"),
+        ({"command": sys.executable, "args": ["-c", "print('{}')"]}, "not an ExecCredential"),
         ({"command": sys.executable, "args": ["-c", "pass"], "interactiveMode": "Always"}, "terminal"),
     ],
 )

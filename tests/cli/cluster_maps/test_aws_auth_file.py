@@ -85,7 +85,7 @@ def test_a_dry_run_shows_and_changes_nothing(file: Path) -> None:
     ("arguments", "guard", "words"),
     [
         (("remove", f"{A}:role/node"), "lockout-nodes", "nodes would be locked out"),
-        (("remove", f"{A}:role/Admin"), "lockout-last-admin", "nobody would be an administrator any more"),
+        (("remove", f"{A}:role/Admin"), "lockout-last-admin", "no administrator would be left"),
         (
             ("set", f"{A}:role/X", "--username", "x", "--group", "system:masters"),
             "system-masters",
