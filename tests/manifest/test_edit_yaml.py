@@ -139,7 +139,7 @@ def test_json_stays_json() -> None:
         ("a: &x [p]\nb: *x\n", ("a",), "without changing something else"),
         ("a: [p, # one\n  q # two\n ]\n", ("a",), "comment"),
         ("base: &b {a: [p]}\nc: {<<: *b}\n", ("c", "a"), "merges another mapping"),
-        ("a: {b: 1}\n", ("a",), "no list"),
+        ("a: {b: 1}\n", ("a",), "not a list"),
         ("a: [p\n", ("a",), "not YAML"),
         ("a: [p]\n---\nb: [q]\n", ("a",), "second YAML document"),
         ("\ufeffa: [p]\n", ("a",), "byte order mark|not allowed"),
