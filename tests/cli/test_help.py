@@ -67,6 +67,7 @@ def test_help_has_examples_exit_codes_and_plain_words(text: str) -> None:
     assert any(line.strip().startswith("Exit codes: ") for line in lines)
     assert [line for line in lines if len(line) > _WIDTH] == []
     assert _PYTHON.findall(text) == []
+    assert "repeatable" not in text
     # What a wrapped line says is read as one.
     assert found_in(" ".join(text.split())) == []
     assert _IF.findall(" ".join(text.split())) == []

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 Regions = Annotated[
     list[str] | None,
-    typer.Option("--region", metavar="REGION", help="Region of the clusters, without access.yaml; repeatable."),
+    typer.Option("--region", metavar="REGION", help="Region of the clusters, without access.yaml. Repeatable."),
 ]
 Clusters = Annotated[
     list[str] | None,
-    typer.Option("--cluster", metavar="CLUSTER", help="Only this cluster (with access.yaml: or pattern); repeatable."),
+    typer.Option("--cluster", metavar="CLUSTER", help="Only this cluster (with access.yaml: or pattern). Repeatable."),
 ]
 Plugin = Annotated[ExecKind, typer.Option("--exec", help="Program that kubectl runs to get a token.")]
 KubeconfigFile = Annotated[

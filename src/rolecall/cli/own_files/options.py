@@ -27,7 +27,7 @@ Profile = Annotated[
     str, typer.Option("--profile", metavar="PROFILE", help="AWS profile to use (default: from the environment).")
 ]
 Roles = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE", help="Only this role, by name or ARN; repeatable.")
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="Only this role, by name or ARN. Repeatable.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the change as a diff and write nothing.")]
 Output = Annotated[Format, typer.Option("-o", "--output", help="Output format.")]

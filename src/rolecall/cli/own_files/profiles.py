@@ -25,7 +25,9 @@ MfaSerial = Annotated[
 ]
 Duration = Annotated[
     int | None,
-    typer.Option("--duration", metavar="SECONDS", min=900, max=43_200, help="Length of sessions, if the role allows."),
+    typer.Option(
+        "--duration", metavar="SECONDS", min=900, max=43_200, help="Length of sessions, if the role allows it."
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,
