@@ -73,7 +73,7 @@ def test_an_answer_that_is_not_awss_is_not_shown(iam: Any) -> None:
         return AWSResponse(request.url, 200, {}, Raw())
 
     iam.meta.events.register("before-send.iam.GetUser", answer)
-    with pytest.raises(AwsError, match="none of AWS's protocol") as told, explained("user ann"):
+    with pytest.raises(AwsError, match="does not follow AWS's protocol") as told, explained("user ann"):
         iam.get_user(UserName="ann")
     assert "wJalrX" not in str(told.value)
     assert told.value.__cause__ is None
