@@ -20,6 +20,7 @@ class About:
         says of them or not.
     :param mapped: ARNs of those whose mappings shall be too.
     :param roles: names of roles in the file whose bindings shall be too.
+    :param takes: whether the edit only takes away: what is still to be made of those waits for ``rolecall apply``.
     :param names: names of people and roles in the file that must stand for something in AWS for the edit to make sense.
     :param clusters: ARNs of the clusters on which those shall be so; empty: all.
     """
@@ -28,6 +29,7 @@ class About:
     mapped: Collection[str] = ()
     roles: Collection[str] = ()
     names: Collection[str] = ()
+    takes: bool = False
     clusters: Collection[str] = ()
 
 
@@ -43,6 +45,8 @@ def limited(old: Planned, new: Planned, about: About, extra: Sequence[Change] = 
         for change in new.changes
         if not _same(before.get(change.resource), change) or _concerns(new, about, change)
     ]
+    if about.takes:
+        kept = [change for change in kept if change.before is not None]
     named = {change.resource for change in new.changes}
     kept += [change for change in extra if change.resource not in named]
     places = {change.resource.place for change in kept} | _places(new, about)

@@ -404,6 +404,21 @@ def test_whoever_asks_again_is_told_of_the_sessions_of_before(shell: Shell) -> N
     assert "left the company" in json.dumps(runs)
 
 
+def test_a_revocation_goes_on_where_an_account_cannot_be_read(shell: Shell) -> None:
+    shell.rolecall("grant", "jan", "--user", "--role", "Viewers", "--yes")
+    keys = shell.keys_of("jan")
+    assert shell.assume(keys, "Viewers")
+    broken = shell.file.read_text().replace("accounts:\n", 'accounts:\n  far: {id: "444455556666", profile: gone}\n', 1)
+    broken = broken.replace("\nclusters:\n", f"\nclusters:\n  far-1: {{account: far, region: {REGION}}}\n", 1)
+    broken = broken.replace("\npeople:\n", "\npeople:\n  kim: {user: kim, account: main}\n", 1)
+    shell.file.write_text(broken.replace("\nroles:\n", "\nroles:\n  Far: {account: far, assumableBy: [jan]}\n", 1))
+    done = shell.rolecall("revoke", "jan", "--everywhere", "--yes", code=1)
+    assert "jan may still have access where nothing could be read: 444455556666" in done.stderr
+    assert "AccessDenied" in shell.assume(keys, "Viewers", code=255)
+    # What the file has pending for others is not made by the way.
+    assert "user kim" not in done.stdout
+
+
 def test_a_mistake_in_the_file_names_the_way_to_revoke_without_it(shell: Shell) -> None:
     shell.rolecall("grant", "gil", "--user", "--role", "Viewers", "--yes")
     keys = shell.keys_of("gil")

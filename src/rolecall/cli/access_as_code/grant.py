@@ -14,7 +14,7 @@ from rolecall.cli.access_as_code import editing
 from rolecall.cli.access_as_code import plan as planning
 from rolecall.cli.access_as_code.earlier_runs import earlier_runs
 from rolecall.cli.access_as_code.outcome import Yes
-from rolecall.cli.output import Format
+from rolecall.cli.output import FAILED, Format
 from rolecall.errors import RolecallError
 from rolecall.visible import visible
 
@@ -126,7 +126,11 @@ def grant(
     names = new.names
     who = [one.arn for one in (names.people.get(granted.person), names.roles[role]) if one]
     about = About(
-        who, [names.roles[role].arn], [role], (granted.person, role), [names.clusters[one] for one in cluster or ()]
+        who,
+        [names.roles[role].arn],
+        [role],
+        names=(granted.person, role),
+        clusters=[names.clusters[one] for one in cluster or ()],
     )
     made = _plan(target, old, new, about, allow)
     _takes_nothing(made, granted.person, granted.new)
@@ -176,7 +180,8 @@ def revoke(
     rolecall revoke ann --everywhere --dry-run
     rolecall revoke ann --delete-user --why "left the company" --yes
 
-    Exit codes: 0 done, 1 error, 2 usage, 10 --dry-run has changes, 11 refused by a guard, 130 interrupted.
+    Exit codes: 0 done, 1 error or not everything could be read, 2 usage, 10 --dry-run has changes, 11 refused by a
+    guard, 130 interrupted.
     """
     from rolecall.access.effective import EffectiveAccess
     from rolecall.changes import revoking
@@ -200,8 +205,8 @@ def revoke(
     revoked = revoking.revoke(target.draft, taken, world)
     new = compare(target.draft.loaded(), world, world.read_at)
     own = [revoked.arn] if revoked.arn else []
-    about = About([*own, *(new.names.roles[one].arn for one in revoked.roles)], own)
-    made = _plan(target, old, new, about, allow, revoked.changes)
+    about = About([*own, *(new.names.roles[one].arn for one in revoked.roles)], own, takes=True)
+    made, unread = _going_on(_plan(target, old, new, about, allow, revoked.changes))
     for text in (*revoked.notes, *lost_with(world, made.changes)):
         editing.note(text)
     before = EffectiveAccess(world)
@@ -222,6 +227,18 @@ def revoke(
         target.draft, made, f"revoke {person}", why=why, yes=yes, dry_run=dry_run, output=output,
         foreseen=_told(foreseen), told=_told(found),
     )  # fmt: skip
+    if unread:
+        editing.note(f"{person} may still have access where nothing could be read: {', '.join(unread)}")
+        raise typer.Exit(FAILED)
+
+
+def _going_on(made: Plan) -> tuple[Plan, list[str]]:
+    """The plan of a revocation: what could not be read is a warning, and access is taken away everywhere else."""
+    from dataclasses import replace
+
+    unread = [found for found in made.findings if found.code == "not-read"]
+    findings = tuple(replace(found, refuses=False) if found in unread else found for found in made.findings)
+    return replace(made, findings=findings), [name for found in unread for name in found.about]
 
 
 def _open_to_revoke(file: Path, folders: Sequence[Path], person: str) -> editing.Target:
