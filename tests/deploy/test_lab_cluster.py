@@ -19,7 +19,6 @@ import yaml
 
 from deploy_files import CLUSTER_ID, KUBECTL, kustomized
 from deployed import (
-    SERVICE_HOST,
     WEBHOOK_KUBECONFIG,
     DeployedAuthenticator,
     send,
@@ -102,7 +101,7 @@ def server(request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> Iter
     found = DeployedAuthenticator(objects, tmp_path, place.people.found["AWS_ENDPOINT_URL"])
     if request.param == "deployment":
         # The Secret, as docs/deploy.md makes it.
-        found.init("--hostname", SERVICE_HOST, "--address", "127.0.0.1", state="/made", kubeconfig=WEBHOOK_KUBECONFIG)
+        found.init("--hostname", "127.0.0.1", "--address", "127.0.0.1", state="/made", kubeconfig=WEBHOOK_KUBECONFIG)
         for source, target in (("cert.pem", "tls.crt"), ("key.pem", "tls.key")):
             shutil.copy(found.path("/made") / source, found.path("/etc/rolecall/tls") / target)
     found.start("--kubeconfig", str(place.kubeconfig()))
@@ -135,8 +134,8 @@ def test_people_get_in(place: Place, server: DeployedAuthenticator) -> None:
         "spec": {"arn": roles["object"], "username": "by-object", "groups": ["team"]},
     }
     place.apply(mapping)
-    within(5, lambda: review(server, logins["map"])["authenticated"])
-    within(5, lambda: review(server, logins["object"])["authenticated"])
+    within(lambda: review(server, logins["map"])["authenticated"])
+    within(lambda: review(server, logins["object"])["authenticated"])
     user = review(server, logins["object"])["user"]
     assert (user["username"], user["groups"]) == ("by-object", ["team"])
     assert not review(server, logins["stranger"])["authenticated"]
@@ -153,7 +152,7 @@ def test_a_token_for_another_cluster_is_refused(place: Place, server: DeployedAu
     role = place.people.role(f"elsewhere-{server.root.name}")
     place.people.write_aws_auth(mapRoles=f"- rolearn: {role}\n  username: dev\n  groups: [team]\n")
     login = place.people.assume(role)
-    within(5, lambda: review(server, login)["authenticated"])
+    within(lambda: review(server, login)["authenticated"])
     other = Login(login.credentials, "staging", login.region, login.endpoint)
     assert not review(server, other)["authenticated"]
 

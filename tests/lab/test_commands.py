@@ -246,7 +246,7 @@ def test_a_lab_in_the_foreground_stops_when_asked(tmp_path: Path, signal_number:
 def test_help_is_plain_where_it_is_piped() -> None:
     done = rolecall("lab", "up", "--help")
     assert done.stdout.isascii()
-    assert "rolecall lab up --home ./lab --account 111122223333 --account 444455556666" in done.stdout
+    assert "rolecall lab up --kubernetes real" in done.stdout
     assert done.stderr == ""
 
 

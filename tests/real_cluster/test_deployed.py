@@ -55,12 +55,12 @@ class FlaggedControlPlane(ControlPlane):
         super().__init__(binaries, files, ISSUER, webhooks)
         self.own = own
 
-    def _apiserver(self, etcd: int) -> list[str]:
+    def api_server_command(self, etcd: int) -> list[str]:
         names = {flag.partition("=")[0] for flag in self.own}
         if "--authorization-config" in names:
             # As kubeadm does: the two exclude each other.
             names.add("--authorization-mode")
-        kept = [flag for flag in super()._apiserver(etcd) if flag.partition("=")[0] not in names]
+        kept = [flag for flag in super().api_server_command(etcd) if flag.partition("=")[0] not in names]
         return [*kept, *self.own]
 
 

@@ -117,12 +117,17 @@ class ControlPlane:
         finally:
             os.close(lock)
 
+    def api_server_command(self, etcd: int) -> list[str]:
+        """The command line of kube-apiserver.
+
+        :param etcd: the port on which etcd answers clients.
+        """
+        return _apiserver(self._binaries.apiserver, self._files, self._webhooks, self._issuer, self.port, etcd)
+
     async def _launch(self, etcd_client: int, etcd_peer: int) -> None:
         folder = self._files.folder
         etcd = _etcd(self._binaries.etcd, self._files, etcd_client, etcd_peer)
-        apiserver = _apiserver(
-            self._binaries.apiserver, self._files, self._webhooks, self._issuer, self.port, etcd_client
-        )
+        apiserver = self.api_server_command(etcd_client)
         programs: list[dict[str, Any]] = [
             {"command": etcd, "log": str(folder / "etcd.log"), "port": etcd_client},
             {"command": apiserver, "log": str(folder / "kube-apiserver.log")},
