@@ -192,7 +192,7 @@ def _misfit(value: Any, shape: Any, where: str = "the body") -> str:
 
 
 def refused(question: Question, error: TokenError | StsRefusedError | InvalidArnError) -> Outcome:
-    """The answer to a token that is none, or that STS does not know."""
+    """The answer to text that is not a token, or to a token that STS does not know."""
     match error:
         case TokenError():
             return _refusal(question.version, error.code, without_secrets(error.what))

@@ -89,7 +89,7 @@ class AwsSts:
 
         :raises StsRefusedError: STS does not accept the call.
         :raises StsThrottledError: STS wants to be asked later.
-        :raises StsUnavailableError: no answer within the time, or one that is none of STS.
+        :raises StsUnavailableError: no answer within the time, or an answer that is not from STS.
         """
         if call.host == self._own_host and call.scheme != self._own_scheme:
             raise StsRefusedError(f"the token names {call.host} by {call.scheme}, which is not how it is reached")

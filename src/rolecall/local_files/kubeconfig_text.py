@@ -168,7 +168,7 @@ class Kubeconfig:
         return found
 
     def _check_shape(self, document: Mapping[str, Any]) -> None:
-        """Refuse what kubectl refuses of all that is looked at here: a list that is none, a name that is a number."""
+        """Refuse what kubectl refuses here: a value that is not a list, a name that is a number."""
         self._require(document, (CURRENT,), str)
         for section, member in SECTIONS.items():
             for number, item in enumerate(self._require(document, (section,), list) or ()):

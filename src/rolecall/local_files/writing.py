@@ -283,7 +283,7 @@ def _in_place(descriptor: int, before: bytes, data: bytes) -> None:
 
 
 def _take_room(descriptor: int, size: int) -> None:
-    """Take the room on disk before the first byte changes; a file system that cannot do that is none the worse."""
+    """Take the room on disk before the first byte changes; nothing is lost on a file system that cannot do that."""
     try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
